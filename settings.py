@@ -1,0 +1,61 @@
+"""Every setting of Berth, from the environment (prefix BERTH_)."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Berth's settings; Temporal's own are read by its SDK (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, …)."""
+
+    model_config = SettingsConfigDict(env_prefix="BERTH_", extra="ignore")
+
+    api_host: str = Field("127.0.0.1", description="Address the API listens on.")
+    api_port: int = Field(8080, ge=0, le=65535, description="Port of the API.")
+    gateway_host: str = Field("127.0.0.1", description="Address the gateway listens on for chargers.")
+    gateway_port: int = Field(9000, ge=0, le=65535, description="Port of the gateway.")
+    database_url: str = Field(
+        "sqlite+aiosqlite:///var/berth.db", description="The directory: a SQLite file or a PostgreSQL URL."
+    )
+    var: Path = Field(Path("var"), description="Folder for files of `berth up`.")
+    bootstrap_api_key: SecretStr | None = Field(
+        None, description="An API key (at least 32 characters) that is created at start."
+    )
+    unknown_chargers: Literal["refuse", "register"] = Field(
+        "refuse", description="What happens to a charger that is not in the directory."
+    )
+    open_chargers: bool = Field(False, description="Accept chargers that have no password.")
+    unknown_tokens: Literal["accept", "refuse"] = Field(
+        "accept", description="How Authorize answers a token that is in no list."
+    )
+    offline_policy: Literal["retry", "reject"] = Field(
+        "retry", description="What a reservation does while its charger is offline."
+    )
+    group_on_201: bool = Field(True, description="Send parentIdTag as groupIdToken on OCPP 2.0.1.")
+    ocpp_call_timeout: float = Field(30, gt=0, le=300, description="Seconds a charger has to answer a call.")
+    ocpp_ping_interval: float = Field(20, ge=0, description="Seconds between websocket pings; 0 = none.")
+    expiry_grace: float = Field(
+        30, ge=0, description="Seconds after expiryDate before a reservation is expired."
+    )
+    settle: float = Field(
+        60, ge=0, description="Seconds to wait for a late word before concluding from a status."
+    )
+    connection_timeout: float = Field(
+        120, ge=0, description="Seconds a 2.0.1 driver has to plug in after the card."
+    )
+    max_days_ahead: int = Field(31, ge=1, description="How far ahead expiryDate may be, in days.")
+    rate_limit: int = Field(200, ge=0, description="Requests a minute per API key; 0 = no limit.")
+    payload_key: SecretStr | None = Field(None, description="Key that encrypts Temporal payloads.")
+    temporal_port: int = Field(7233, ge=0, le=65535, description="Port of the embedded Temporal server.")
+    temporal_ui_port: int = Field(8233, ge=0, le=65535, description="Port of the embedded Temporal UI.")
+    temporal_ui_url: str | None = Field(None, description="Where people find the Temporal UI, for links.")
+    simulated_chargers: int = Field(2, ge=0, description="Simulated chargers that `berth up` starts.")
+
+    @field_validator("bootstrap_api_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("must have at least 32 characters")
+        return value

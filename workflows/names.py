@@ -1,0 +1,26 @@
+"""Names that several processes share: task queues, workflow ids, search attributes."""
+
+from temporalio.common import SearchAttributeKey
+
+RESERVATIONS_QUEUE = "reservations"
+"""The task queue of the workflow workers (`worker.py`)."""
+
+CHARGER_ID = SearchAttributeKey.for_int("ChargerId")
+PORT_ID = SearchAttributeKey.for_int("PortId")
+RESERVATION_ID = SearchAttributeKey.for_int("ReservationId")
+# Keyword: SQL visibility has room for three Ints only.
+SITE_ID = SearchAttributeKey.for_keyword("SiteId")
+RESERVATION_STATE = SearchAttributeKey.for_keyword("ReservationState")
+EXPIRES_AT = SearchAttributeKey.for_datetime("ExpiresAt")
+
+SEARCH_ATTRIBUTES = [CHARGER_ID, PORT_ID, RESERVATION_ID, SITE_ID, RESERVATION_STATE, EXPIRES_AT]
+
+
+def gateway_queue(gateway_id: str, incarnation: str) -> str:
+    """The task queue of one gateway process; `incarnation` is random per process start."""
+    return f"gateway-{gateway_id}-{incarnation}"
+
+
+def reservation_workflow_id(charger_id: int, reservation_id: int) -> str:
+    """The id under which a reservation lives in Temporal, one open run at a time."""
+    return f"reservation-{charger_id}-{reservation_id}"
