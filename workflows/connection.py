@@ -12,15 +12,13 @@ class TemporalUnreachable(Exception):
 
     def __init__(self, address: str) -> None:
         self.address = address
-        super().__init__(
-            f"Temporal does not answer at {address}. Set TEMPORAL_ADDRESS to a running server, or use `berth up`."
-        )
+        super().__init__(f"Temporal does not answer at {address}: set TEMPORAL_ADDRESS, or use `berth up`")
 
 
 async def connect(*, lazy: bool = False) -> Client:
     """A client made from the standard TEMPORAL_* variables.
 
-    Raises TemporalUnreachable when the server does not answer (never with `lazy`, which connects on first use).
+    Raises TemporalUnreachable when the server does not answer; a lazy client connects on first use.
     """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", DEFAULT_ADDRESS)
