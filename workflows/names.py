@@ -1,5 +1,7 @@
 """Names that several processes share: task queues, workflow ids, search attributes."""
 
+from typing import Any
+
 from temporalio.common import SearchAttributeKey
 
 RESERVATIONS_QUEUE = "reservations"
@@ -13,7 +15,14 @@ SITE_ID = SearchAttributeKey.for_keyword("SiteId")
 RESERVATION_STATE = SearchAttributeKey.for_keyword("ReservationState")
 EXPIRES_AT = SearchAttributeKey.for_datetime("ExpiresAt")
 
-SEARCH_ATTRIBUTES = [CHARGER_ID, PORT_ID, RESERVATION_ID, SITE_ID, RESERVATION_STATE, EXPIRES_AT]
+SEARCH_ATTRIBUTES: list[SearchAttributeKey[Any]] = [
+    CHARGER_ID,
+    PORT_ID,
+    RESERVATION_ID,
+    SITE_ID,
+    RESERVATION_STATE,
+    EXPIRES_AT,
+]
 
 
 def gateway_queue(gateway_id: str, incarnation: str) -> str:
