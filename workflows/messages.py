@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 
 
 class Record(BaseModel):
@@ -126,6 +126,7 @@ class ReservationStart(Record):
     reservation_id: int
     site_id: str | None = None
     policy: Policy = Policy()
+    carried: dict[str, JsonValue] | None = None  # the memory of the run that continued as this one
 
 
 class ReserveRequest(Record):
@@ -145,6 +146,7 @@ class ReserveAnswer(Record):
     status: ReserveStatus | Pending
     state: ReservationState
     reason: str | None = None
+    holds: Terms | None = None  # what the charger holds now; after a refused change the former terms
 
 
 class CancelRequest(Record):
@@ -260,11 +262,27 @@ class Listener(Record):
     terms: Terms
 
 
+class LookInput(Record):
+    """Argument of the local activity `LookAtCharger`."""
+
+    charger_id: int
+    port_number: int | None
+
+
+class ForgetInput(Record):
+    """Argument of the local activity `ForgetListener`."""
+
+    charger_id: int
+    reservation_id: int
+    first_run_id: str
+
+
 class PortView(Record):
     """Result of `LookAtCharger`: what the directory knows of a charger and one of its ports now."""
 
     route: Route | None  # None = offline
     ready_for: timedelta = timedelta(0)  # how long its socket has been ready
+    protocol: str | None = None  # "ocpp1.6" | "ocpp2.0.1", while connected
     status: str | None = None  # the port's last reported status
     status_at: datetime | None = None  # when Berth was told (its own clock)
 

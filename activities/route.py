@@ -1,0 +1,72 @@
+"""What a reservation asks of the directory: is the charger there, and who listens to it.
+
+These run in the workflow worker. All are safe to repeat.
+"""
+
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from directory import Directory, LiveReservation
+from workflows.messages import CHARGER_OFFLINE, ForgetInput, Listener, LookInput, PortView, Route
+
+
+class RouteFinder:
+    """Activities over the directory."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    @activity.defn(name="WaitForCharger")
+    async def wait_for_charger(self, listener: Listener) -> Route:
+        """Look once for the charger's ready socket; Temporal repeats this until it is there.
+
+        The run is entered as a listener first, so that a charger that connects meanwhile wakes it.
+        Raises ApplicationError of type ChargerOffline.
+        """
+        await self._directory.live.put(
+            LiveReservation(
+                workflow_id=activity.info().workflow_id or "",
+                first_run_id=listener.first_run_id,
+                charger_id=listener.charger_id,
+                reservation_id=listener.reservation_id,
+                port_number=listener.terms.port_number,
+                id_tag=listener.terms.id_tag,
+                parent_id_tag=listener.terms.parent_id_tag,
+                accepted=False,
+                expires_at=listener.terms.expires_at,
+            )
+        )
+        link = await self._directory.links.route(listener.charger_id)
+        if link is None:
+            raise ApplicationError(
+                f"charger {listener.charger_id} is offline",
+                type=CHARGER_OFFLINE,
+                category=ApplicationErrorCategory.BENIGN,
+            )
+        return Route(queue=link.queue, epoch=link.epoch)
+
+    @activity.defn(name="LookAtCharger")
+    async def look_at_charger(self, look: LookInput) -> PortView:
+        """What the directory knows of the charger, and of one of its ports, now."""
+        link = await self._directory.links.route(look.charger_id)
+        ready_for = await self._directory.links.ready_for(look.charger_id)
+        port = None
+        if look.port_number is not None:
+            charger = await self._directory.chargers.by_id(look.charger_id)
+            ports = charger.ports if charger is not None else ()
+            port = next((p for p in ports if p.port_number == look.port_number), None)
+        return PortView(
+            route=Route(queue=link.queue, epoch=link.epoch) if link is not None else None,
+            ready_for=ready_for or timedelta(0),
+            protocol=link.protocol if link is not None else None,
+            status=port.status if port is not None else None,
+            status_at=port.status_at if port is not None else None,
+        )
+
+    @activity.defn(name="ForgetListener")
+    async def forget_listener(self, forget: ForgetInput) -> None:
+        """Take the run off the list of listeners: its last step."""
+        workflow_id = activity.info().workflow_id or ""
+        await self._directory.live.remove(workflow_id, forget.first_run_id)

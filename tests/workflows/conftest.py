@@ -1,0 +1,36 @@
+"""A real Temporal server that skips time, and a charger that answers as a test tells it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from launch.temporal_cli import find_temporal_cli
+from tests.workflows.world import World
+from workflows.names import SEARCH_ATTRIBUTES
+
+DEV_SERVER = [
+    "--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true",
+    "--dynamic-config-value", "history.transferProcessorMaxPollRPS=5000",
+    "--dynamic-config-value", "history.timerProcessorMaxPollRPS=5000",
+    "--dynamic-config-value", "history.visibilityProcessorMaxPollRPS=5000",
+    "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=400",
+]  # fmt: skip
+
+
+@pytest.fixture
+async def env() -> AsyncIterator[WorkflowEnvironment]:
+    async with await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=str(find_temporal_cli()),
+        dev_server_extra_args=DEV_SERVER,
+        data_converter=pydantic_data_converter,
+        search_attributes=SEARCH_ATTRIBUTES,
+    ) as environment:
+        yield environment
+
+
+@pytest.fixture
+async def world(env: WorkflowEnvironment) -> AsyncIterator[World]:
+    async with World(env) as world:
+        yield world

@@ -1,0 +1,263 @@
+"""One reservation, one scripted charger, skipped time: what the stories of this folder are told with."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from temporalio import activity
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from worker import SANDBOX
+from workflows.messages import (
+    CHARGER_OFFLINE,
+    IN_DOUBT,
+    NOT_SENT,
+    CancelAnswer,
+    CancelRequest,
+    CancelReservationInput,
+    CancelReservationResult,
+    CancelStatus,
+    Event,
+    ForgetInput,
+    InDoubtDetail,
+    Listener,
+    LookInput,
+    NotSentDetail,
+    Policy,
+    PortView,
+    ReservationStart,
+    ReserveAnswer,
+    ReserveNowInput,
+    ReserveNowResult,
+    ReserveRequest,
+    ReserveStatus,
+    Route,
+    Snapshot,
+    Terms,
+)
+from workflows.names import CHARGER_ID, RESERVATION_ID, RESERVATION_STATE
+from workflows.reservation import ReservationWorkflow
+
+T = TypeVar("T")
+Answer = ReserveNowResult | CancelReservationResult | NotSentDetail | InDoubtDetail
+
+ACCEPTED = ReserveNowResult(status=ReserveStatus.ACCEPTED)
+OCCUPIED = ReserveNowResult(status=ReserveStatus.OCCUPIED)
+CANCELLED = CancelReservationResult(status=CancelStatus.ACCEPTED)
+UNKNOWN_ID = CancelReservationResult(status=CancelStatus.REJECTED)
+SILENCE = InDoubtDetail(cause="timeout", after=timedelta(seconds=30))
+SOCKET_DIED = InDoubtDetail(cause="socket_closed", after=timedelta(seconds=1))
+NOT_CONNECTED = NotSentDetail(cause="not_connected")
+
+# Activity time-outs run in real time even while workflow time is skipped.
+QUICK = Policy(schedule_to_start=timedelta(seconds=1), heartbeat_timeout=timedelta(seconds=2))
+
+
+class ScriptedCharger:
+    """Answers ReserveNow and CancelReservation from a script, then as a charger that behaves.
+
+    Also stands for the directory: whether the charger is online and what its port shows.
+    """
+
+    def __init__(self, queue: str) -> None:
+        self.route: Route | None = Route(queue=queue, epoch=1)
+        self.next_route: Route | None = None
+        self.protocol = "ocpp1.6"
+        self.status = "Available"
+        self.ready_for = timedelta(hours=1)
+        self.reserve_answers: deque[Answer] = deque()
+        self.cancel_answers: deque[Answer] = deque()
+        self.frames: list[
+            str
+        ] = []  # what reached the charger: "ReserveNow 10:00 port 1", "CancelReservation"
+        self.reserved: list[ReserveNowInput] = []
+        self.waits = 0
+        self.listeners: set[str] = set()
+        self.gate = asyncio.Event()  # closed: the charger thinks about ReserveNow
+        self.gate.set()
+        self.thinking = asyncio.Event()
+        self.holds: Terms | None = None
+
+    @activity.defn(name="ReserveNow")
+    async def reserve_now(self, request: ReserveNowInput) -> ReserveNowResult:
+        self.reserved.append(request)
+        self.thinking.set()
+        await self.gate.wait()
+        answer = self.reserve_answers.popleft() if self.reserve_answers else ACCEPTED
+        if not isinstance(answer, NotSentDetail):
+            self.frames.append("ReserveNow")
+            self.listeners.add(request.first_run_id)
+        if answer == ACCEPTED:
+            self.holds = request.terms
+        return _said(answer, ReserveNowResult)
+
+    @activity.defn(name="CancelReservation")
+    async def cancel_reservation(self, request: CancelReservationInput) -> CancelReservationResult:
+        answer = (
+            self.cancel_answers.popleft()
+            if self.cancel_answers
+            else (CANCELLED if self.holds else UNKNOWN_ID)
+        )
+        if not isinstance(answer, NotSentDetail):
+            self.frames.append("CancelReservation")
+            self.holds = None
+        return _said(answer, CancelReservationResult)
+
+    @activity.defn(name="WaitForCharger")
+    async def wait_for_charger(self, listener: Listener) -> Route:
+        self.waits += 1
+        self.listeners.add(listener.first_run_id)
+        if self.route is None:
+            raise ApplicationError("offline", type=CHARGER_OFFLINE, category=ApplicationErrorCategory.BENIGN)
+        return self.route
+
+    @activity.defn(name="LookAtCharger")
+    async def look_at_charger(self, look: LookInput) -> PortView:
+        return PortView(
+            route=self.route, ready_for=self.ready_for, protocol=self.protocol, status=self.status
+        )
+
+    @activity.defn(name="ForgetListener")
+    async def forget_listener(self, forget: ForgetInput) -> None:
+        self.listeners.discard(forget.first_run_id)
+
+
+def _said(answer: Answer, expected: type[T]) -> T:
+    if isinstance(answer, NotSentDetail):
+        raise ApplicationError("not sent", answer, type=NOT_SENT, non_retryable=True)
+    if isinstance(answer, InDoubtDetail):
+        raise ApplicationError("in doubt", answer, type=IN_DOUBT, non_retryable=True)
+    assert isinstance(answer, expected)
+    return answer
+
+
+class World:
+    """A worker, a gateway's queue and one reservation that stands still until the test moves time."""
+
+    def __init__(self, env: WorkflowEnvironment) -> None:
+        self.env = env
+        self.client: Client = env.client
+        self.queue = f"reservations-{uuid4().hex[:8]}"
+        self.gateway_queue = f"gateway-{uuid4().hex[:8]}"
+        self.charger = ScriptedCharger(self.gateway_queue)
+        self.workflow_id = f"reservation-1-{uuid4().hex[:8]}"
+        self.opened_at = datetime.now(UTC).replace(microsecond=0)
+        self._workers: list[Worker] = []
+
+    async def __aenter__(self) -> "World":
+        charger = self.charger
+        self._workers = [
+            Worker(
+                self.client,
+                task_queue=self.queue,
+                workflows=[ReservationWorkflow],
+                activities=[charger.wait_for_charger, charger.look_at_charger, charger.forget_listener],
+                workflow_runner=SANDBOX,
+            ),
+            Worker(
+                self.client,
+                task_queue=self.gateway_queue,
+                activities=[charger.reserve_now, charger.cancel_reservation],
+            ),
+        ]
+        for worker in self._workers:
+            await worker.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.charger.gate.set()
+        for worker in self._workers:
+            await worker.__aexit__(kind, error, trace)
+
+    @property
+    def handle(self) -> WorkflowHandle[Any, Snapshot]:
+        return self.client.get_workflow_handle_for(ReservationWorkflow.run, self.workflow_id)
+
+    def terms(self, *, hours: float = 1, port: int | None = 1, tag: str = "RFID-1") -> Terms:
+        return Terms(
+            port_id=None if port is None else 10 + port,
+            port_number=port,
+            expires_at=self.opened_at + timedelta(hours=hours),
+            id_tag=tag,
+        )
+
+    async def reserve(
+        self,
+        terms: Terms | None = None,
+        *,
+        wait: timedelta = timedelta(seconds=35),
+        skipping: bool = False,
+        policy: Policy = QUICK,
+        **request: Any,
+    ) -> ReserveAnswer:
+        """Update-with-start, as the API does it. Time stands still unless `skipping`."""
+        terms = terms or self.terms()
+        ask = ReserveRequest(terms=terms, route=self.charger.route, wait=wait, **request)
+        start = WithStartWorkflowOperation(
+            ReservationWorkflow.run,
+            ReservationStart(charger_id=1, ocpp_identity="CP-1", reservation_id=7, policy=policy),
+            id=self.workflow_id,
+            task_queue=self.queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(CHARGER_ID, 1),
+                    SearchAttributePair(RESERVATION_ID, 7),
+                    SearchAttributePair(RESERVATION_STATE, "requested"),
+                ]
+            ),
+        )
+        if skipping:
+            return await self._update(start, ask)
+        with self.env.with_time_skipping_disabled():
+            return await self._update(start, ask)
+
+    async def _update(
+        self, start: WithStartWorkflowOperation[Any, Snapshot], ask: ReserveRequest
+    ) -> ReserveAnswer:
+        return await self.client.execute_update_with_start_workflow(
+            ReservationWorkflow.reserve, ask, start_workflow_operation=start
+        )
+
+    async def cancel(self, wait: timedelta = timedelta(seconds=35)) -> CancelAnswer:
+        return await self.handle.execute_update(ReservationWorkflow.cancel, CancelRequest(wait=wait))
+
+    async def snapshot(self) -> Snapshot:
+        return await self.handle.query(ReservationWorkflow.snapshot)
+
+    async def now(self) -> datetime:
+        """The reservation's own clock."""
+        return await self.env.get_current_time(self.handle)
+
+    async def skip(self, **duration: float) -> None:
+        """Let the reservation's clock run on by `duration`; it must not end meanwhile."""
+        assert await self.env.fast_forward(self.handle, timedelta(**duration)), "it ended before"
+
+    async def end(self) -> Snapshot:
+        """Let time run on until the reservation is over."""
+        await self.env.fast_forward(self.handle)
+        return await self.handle.result()
+
+    async def tell(self, signal: str, event: Event) -> None:
+        """Report an event, as a gateway would."""
+        await self.handle.signal(signal, event)
+
+    async def until(self, condition: Callable[[Snapshot], bool], within: float = 10) -> Snapshot:
+        """Poll the snapshot until `condition` holds."""
+        deadline = asyncio.get_running_loop().time() + within
+        while True:
+            snapshot = await self.snapshot()
+            if condition(snapshot):
+                return snapshot
+            assert asyncio.get_running_loop().time() < deadline, f"never came; last: {snapshot}"
+            await asyncio.sleep(0.05)
