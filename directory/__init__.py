@@ -1,0 +1,56 @@
+"""What exists and where it is connected: chargers, tokens, keys, sockets, listeners, events, messages.
+
+Open it with `Directory.open(url)`; everything it gives back is a frozen record.
+"""
+
+from directory.clock import database_now
+from directory.database import Directory
+from directory.errors import AlreadyExists, DirectoryError, SchemaError, UnreachableError
+from directory.records import (
+    RIGHTS,
+    ApiKey,
+    Charger,
+    ChargerChanges,
+    Credentials,
+    Link,
+    LiveReservation,
+    LoggedMessage,
+    NewCharger,
+    NewEvent,
+    NewPort,
+    Port,
+    PortTarget,
+    StatusChange,
+    StoredEvent,
+    Token,
+    Transaction,
+)
+from directory.schema import migrate, migrate_async
+
+__all__ = [
+    "RIGHTS",
+    "AlreadyExists",
+    "ApiKey",
+    "Charger",
+    "ChargerChanges",
+    "Credentials",
+    "Directory",
+    "DirectoryError",
+    "Link",
+    "LiveReservation",
+    "LoggedMessage",
+    "NewCharger",
+    "NewEvent",
+    "NewPort",
+    "Port",
+    "PortTarget",
+    "SchemaError",
+    "StatusChange",
+    "StoredEvent",
+    "Token",
+    "Transaction",
+    "UnreachableError",
+    "database_now",
+    "migrate",
+    "migrate_async",
+]

@@ -1,0 +1,294 @@
+"""Chargers and their ports: what exists, what it is called, and what it last reported."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from itertools import groupby
+from typing import Any, Unpack
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from directory.clock import database_now
+from directory.connections import Connections, Row, T
+from directory.errors import AlreadyExists
+from directory.liveness import gateway_lives, is_ready
+from directory.passwords import hash_password
+from directory.port_status import PortStatuses
+from directory.records import (
+    Charger,
+    ChargerChanges,
+    Credentials,
+    NewCharger,
+    NewPort,
+    Port,
+    PortTarget,
+)
+from directory.tables import IDENTITY_LENGTH, chargers, gateways, links, ports
+
+_FACTS = [
+    "id",
+    "ocpp_identity",
+    "name",
+    "site_id",
+    "external_id",
+    "manufacturer",
+    "model",
+    "serial_number",
+    "firmware_version",
+    "latitude",
+    "longitude",
+    "charger_type",
+]
+_PORT_FACTS = list(Port.__dataclass_fields__)
+
+_online = sa.and_(gateway_lives, links.c.ready_at.is_not(None))
+_CHARGERS = (
+    sa.select(
+        *(chargers.c[name] for name in _FACTS),
+        chargers.c.password_hash.is_not(None).label("has_password"),
+        sa.func.coalesce(_online, sa.false()).label("online"),
+        sa.case(
+            (_online, links.c.ready_at),
+            # Its gateway died without a word: the last heartbeat is the last that is known.
+            (~gateway_lives, gateways.c.heartbeat_at),
+            else_=sa.func.coalesce(links.c.disconnected_at, links.c.connected_at),
+        ).label("status_at"),
+        links.c.protocol,
+        *(ports.c[name].label(f"port_{name}") for name in _PORT_FACTS),
+    )
+    .select_from(chargers)
+    .outerjoin(ports, ports.c.charger_id == chargers.c.id)
+    .outerjoin(links, links.c.charger_id == chargers.c.id)
+    .outerjoin(gateways, gateways.c.incarnation == links.c.incarnation)
+    .order_by(chargers.c.id, ports.c.port_number)
+)
+_BY_ID = _CHARGERS.where(chargers.c.id == bindparam("key"))
+_BY_IDENTITY = _CHARGERS.where(chargers.c.identity_key == bindparam("key"))
+_BY_EXTERNAL_ID = _CHARGERS.where(chargers.c.external_id == bindparam("key"))
+_PORT_TARGET = (
+    sa.select(
+        ports.c.id,
+        ports.c.port_number,
+        chargers.c.id,
+        chargers.c.ocpp_identity,
+        chargers.c.site_id,
+        gateways.c.queue,
+        sa.case((gateways.c.queue.is_not(None), links.c.epoch)),
+    )
+    .select_from(ports)
+    .join(chargers, chargers.c.id == ports.c.charger_id)
+    .outerjoin(links, links.c.charger_id == chargers.c.id)
+    .outerjoin(gateways, is_ready)
+    .where(ports.c.id == bindparam("key"))
+)
+_CREDENTIALS = sa.select(chargers.c.id, chargers.c.password_hash).where(
+    chargers.c.identity_key == bindparam("key")
+)
+_REMOVE = sa.delete(chargers).where(chargers.c.id == bindparam("key")).returning(chargers.c.id)
+_BOOT_FACTS = ("manufacturer", "model", "serial_number", "firmware_version")
+_SET_BOOT_FACTS = (
+    sa.update(chargers)
+    .where(chargers.c.id == bindparam("key"))
+    .values({name: sa.func.coalesce(bindparam(f"new_{name}"), chargers.c[name]) for name in _BOOT_FACTS})
+)
+
+
+class Chargers(PortStatuses):
+    """Every charger Berth knows."""
+
+    def __init__(self, connections: Connections) -> None:
+        super().__init__(connections)
+        self._connections = connections
+
+    async def add(self, new: NewCharger) -> Charger:
+        """Add a charger with its ports.
+
+        Raises AlreadyExists for an identity, an external id or a port number that is taken,
+        ValueError for an identity that no charger can have.
+        """
+        values = {
+            **_identity(new.ocpp_identity),
+            "name": new.name,
+            "site_id": new.site_id,
+            "external_id": new.external_id,
+            "latitude": new.latitude,
+            "longitude": new.longitude,
+            "charger_type": new.charger_type,
+            "password_hash": await _hashed(new.password),
+            "created_at": database_now(),
+        }
+
+        def work(connection: sa.Connection) -> int:
+            insert = sa.insert(chargers).values(values).returning(chargers.c.id)
+            charger_id: int = connection.execute(insert).scalar_one()
+            if new.ports:
+                connection.execute(
+                    sa.insert(ports), [{"charger_id": charger_id, **_settings(port)} for port in new.ports]
+                )
+            return charger_id
+
+        return await self._existing(await self._unless_taken(work))
+
+    async def register(self, ocpp_identity: str) -> Charger:
+        """The charger of this identity, added now if it is new; its ports appear as it reports them."""
+        identity = _identity(ocpp_identity)
+        await self._connections.change(
+            self._connections.insert(chargers)
+            .values(**identity, created_at=database_now())
+            .on_conflict_do_nothing(index_elements=["identity_key"])
+        )
+        return (await self._query(_BY_IDENTITY, key=identity["identity_key"]))[0]
+
+    async def update(self, charger_id: int, **changes: Unpack[ChargerChanges]) -> Charger | None:
+        """Change what is named; None when there is no such charger. Raises as `add` does."""
+        values: dict[str, Any] = {**changes}
+        new_ports: Sequence[NewPort] = values.pop("ports", ())
+        if "ocpp_identity" in values:
+            values |= _identity(values["ocpp_identity"])
+        if "password" in values:
+            values["password_hash"] = await _hashed(values.pop("password"))
+        unknown = sorted(values.keys() - chargers.c.keys())
+        if unknown:
+            raise ValueError(f"a charger has no {', '.join(unknown)}")
+
+        def work(connection: sa.Connection) -> bool:
+            which = chargers.c.id == charger_id
+            # The id is set to itself, for a change of the ports alone.
+            update = sa.update(chargers).where(which).values({"id": charger_id, **values})
+            if connection.execute(update.returning(chargers.c.id)).first() is None:
+                return False
+            for port in new_ports:
+                settings = _settings(port)
+                connection.execute(
+                    self._connections.insert(ports)
+                    .values(charger_id=charger_id, **settings)
+                    .on_conflict_do_update(index_elements=["charger_id", "port_number"], set_=settings)
+                )
+            return True
+
+        found = await self._unless_taken(work)
+        return await self.by_id(charger_id) if found else None
+
+    async def remove(self, charger_id: int) -> bool:
+        """Remove a charger, its ports and its link; its id is never given again. False if there was none."""
+        return bool(await self._connections.change(_REMOVE, key=charger_id))
+
+    async def by_id(self, charger_id: int) -> Charger | None:
+        """The charger with this id."""
+        return _first(await self._query(_BY_ID, key=charger_id))
+
+    async def by_identity(self, ocpp_identity: str) -> Charger | None:
+        """The charger with this name in its socket's URL, whatever its case."""
+        return _first(await self._query(_BY_IDENTITY, key=ocpp_identity.casefold()))
+
+    async def by_external_id(self, external_id: str) -> Charger | None:
+        """The charger with this id in the caller's own books."""
+        return _first(await self._query(_BY_EXTERNAL_ID, key=external_id))
+
+    async def all(
+        self,
+        site_ids: Collection[str] | None = None,
+        charger_ids: Collection[int] | None = None,
+        limit: int = 500,
+        after_id: int = 0,
+    ) -> list[Charger]:
+        """Chargers by id, at most `limit`, after `after_id`; a scope of None means all."""
+        page = sa.select(chargers.c.id).where(chargers.c.id > after_id).order_by(chargers.c.id).limit(limit)
+        if site_ids is not None:
+            page = page.where(chargers.c.site_id.in_(site_ids))
+        if charger_ids is not None:
+            page = page.where(chargers.c.id.in_(charger_ids))
+        return await self._query(_CHARGERS.where(chargers.c.id.in_(page)))
+
+    async def port_target(self, port_id: int) -> PortTarget | None:
+        """Where a command for this port goes; None when there is no such port."""
+        rows = await self._connections.query(_PORT_TARGET, key=port_id)
+        return PortTarget(*rows[0]) if rows else None
+
+    async def credentials(self, ocpp_identity: str) -> Credentials | None:
+        """What a charger of this identity must show; None when it is unknown."""
+        rows = await self._connections.query(_CREDENTIALS, key=ocpp_identity.casefold())
+        return Credentials(*rows[0]) if rows else None
+
+    async def set_identity_facts(
+        self,
+        charger_id: int,
+        manufacturer: str | None = None,
+        model: str | None = None,
+        serial_number: str | None = None,
+        firmware_version: str | None = None,
+    ) -> None:
+        """Keep what a BootNotification says; None keeps what is known."""
+        await self._connections.change(
+            _SET_BOOT_FACTS,
+            key=charger_id,
+            new_manufacturer=manufacturer,
+            new_model=model,
+            new_serial_number=serial_number,
+            new_firmware_version=firmware_version,
+        )
+
+    async def _query(self, statement: sa.Select[Any], **parameters: object) -> list[Charger]:
+        rows = await self._connections.query(statement, **parameters)
+        return [_charger(list(of_one)) for _, of_one in groupby(rows, key=lambda row: row.id)]
+
+    async def _existing(self, charger_id: int) -> Charger:
+        return (await self._query(_BY_ID, key=charger_id))[0]
+
+    async def _unless_taken(self, work: Callable[[sa.Connection], T]) -> T:
+        try:
+            return await self._connections.transaction(work)
+        except sa.exc.IntegrityError as error:
+            raise AlreadyExists(_taken_field(error)) from error
+
+
+def _charger(rows: list[Row]) -> Charger:
+    values = rows[0]._mapping
+    return Charger(
+        **{name: values[name] for name in _FACTS},
+        has_password=bool(values["has_password"]),
+        online=bool(values["online"]),
+        status_at=values["status_at"],
+        protocol=values["protocol"],
+        ports=tuple(
+            Port(**{name: row._mapping[f"port_{name}"] for name in _PORT_FACTS})
+            for row in rows
+            if row.port_id is not None
+        ),
+    )
+
+
+def _first(found: list[Charger]) -> Charger | None:
+    return found[0] if found else None
+
+
+def _identity(ocpp_identity: str) -> dict[str, str]:
+    if not 1 <= len(ocpp_identity) <= IDENTITY_LENGTH:
+        raise ValueError(f"ocpp_identity: must have 1 to {IDENTITY_LENGTH} characters")
+    return {"ocpp_identity": ocpp_identity, "identity_key": ocpp_identity.casefold()}
+
+
+def _settings(port: NewPort) -> dict[str, object]:
+    return {
+        "port_number": port.port_number,
+        "plug_type": port.plug_type,
+        "maximum_power_kw": port.maximum_power_kw,
+        "name": port.name,
+    }
+
+
+async def _hashed(password: str | None) -> str | None:
+    return None if password is None else await asyncio.to_thread(hash_password, password)
+
+
+def _taken_field(error: sa.exc.IntegrityError) -> str:
+    # SQLite names the column (chargers.external_id), PostgreSQL the constraint (uq_chargers_external_id).
+    problem = str(error.orig).partition("\n")[0]
+    for column, field in (
+        ("identity_key", "ocpp_identity"),
+        ("external_id", "external_id"),
+        ("port_number", "port_number"),
+    ):
+        if column in problem:
+            return field
+    raise error

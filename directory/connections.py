@@ -1,0 +1,46 @@
+"""How statements reach the database; the repositories know this face only."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+T = TypeVar("T")
+Row = sa.Row[*tuple[Any, ...]]
+Rows = Sequence[Row]
+Upsert = postgresql.Insert | sqlite.Insert
+"""An INSERT that knows ON CONFLICT; both databases have the same."""
+
+
+class Connections(ABC):
+    """The connections to one database."""
+
+    @abstractmethod
+    async def query(self, statement: sa.Executable, **parameters: object) -> Rows:
+        """The rows of one reading statement."""
+
+    @abstractmethod
+    async def change(self, statement: sa.Executable, **parameters: object) -> Rows:
+        """Run one writing statement, on its own or not at all; the rows of its RETURNING, if any."""
+
+    @abstractmethod
+    async def transaction(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` in one writing transaction, maybe in another thread: it uses the connection only."""
+
+    @abstractmethod
+    def insert(self, table: sa.Table) -> Upsert:
+        """An INSERT into `table` for this database."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close every connection; running statements end first."""
+
+
+def connect(url: sa.URL) -> Connections:
+    """The connections to the database at `url`, opened on first use."""
+    from directory.postgres import PostgresConnections
+    from directory.sqlite import SqliteConnections
+
+    return (SqliteConnections if url.get_backend_name() == "sqlite" else PostgresConnections)(url)

@@ -1,0 +1,78 @@
+"""The directory: one database with what exists and where it is connected."""
+
+import asyncio
+from pathlib import Path
+from typing import Self
+
+import sqlalchemy as sa
+
+from directory.chargers import Chargers
+from directory.clock import database_now
+from directory.connections import Connections, connect
+from directory.errors import SchemaError
+from directory.events import Events
+from directory.keys import ApiKeys
+from directory.links import Links
+from directory.live import LiveReservations
+from directory.messages import Messages
+from directory.schema import check_schema, unreachable
+from directory.tokens import Tokens
+from directory.transactions import Transactions
+
+
+class Directory:
+    """Every method of its parts is one short transaction of its own; one Directory serves a whole process."""
+
+    def __init__(self, connections: Connections, url: sa.URL) -> None:
+        self._connections = connections
+        self._url = url
+        self.chargers = Chargers(connections)
+        self.keys = ApiKeys(connections)
+        self.tokens = Tokens(connections)
+        self.links = Links(connections)
+        self.live = LiveReservations(connections)
+        self.transactions = Transactions(connections)
+        self.events = Events(connections)
+        self.messages = Messages(connections)
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """Open the database at `url` (`sqlite+aiosqlite:///path` or `postgresql+asyncpg://…`).
+
+        Raises SchemaError when its schema is missing, older or newer than this release; UnreachableError.
+        """
+        address = sa.make_url(url)
+        if address.get_backend_name() == "sqlite" and not await asyncio.to_thread(_is_file, address):
+            # SQLite would create an empty one.
+            raise SchemaError(f"there is no directory at {address.database}: migrate it first")
+        connections = connect(address)
+        try:
+            await connections.transaction(check_schema)
+        except (OSError, sa.exc.DBAPIError) as error:
+            await connections.close()
+            raise unreachable(address, error) from error
+        except BaseException:
+            await connections.close()
+            raise
+        return cls(connections, address)
+
+    async def close(self) -> None:
+        """Close every connection; running statements end first."""
+        await self._connections.close()
+
+    async def ping(self) -> None:
+        """Ask the database for its time. Raises UnreachableError."""
+        try:
+            await self._connections.query(sa.select(database_now()))
+        except (OSError, sa.exc.DBAPIError) as error:
+            raise unreachable(self._url, error) from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _is_file(url: sa.URL) -> bool:
+    return url.database is not None and Path(url.database).is_file()

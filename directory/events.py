@@ -1,0 +1,66 @@
+"""Facts a charger reported and a workflow has not heard: stored, then answered, then delivered in order."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from directory.clock import database_now
+from directory.connections import Connections
+from directory.liveness import holds_socket
+from directory.records import NewEvent, StoredEvent
+from directory.tables import events, gateways, links
+
+_columns = [events.c[name] for name in StoredEvent.__dataclass_fields__]
+_NEXT_OF = (
+    sa.select(*_columns)
+    .where(events.c.charger_id == bindparam("charger"))
+    .order_by(events.c.id)
+    .limit(bindparam("count"))
+)
+_DELIVERED = sa.delete(events).where(events.c.id.in_(bindparam("ids", expanding=True)))
+_held = sa.select(links.c.charger_id).join_from(links, gateways, holds_socket)
+_ORPHANS = (
+    sa.select(events.c.charger_id)
+    .where(events.c.charger_id.not_in(_held))
+    .group_by(events.c.charger_id)
+    .order_by(sa.func.min(events.c.id))
+    .limit(bindparam("count"))
+)
+
+
+class Events:
+    """The undelivered events of all chargers."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def store(self, charger_id: int, workflow_id: str, kind: str, payload_json: str) -> int:
+        """Keep one event until it is delivered; its id, greater than any before."""
+        return (await self.store_many([NewEvent(charger_id, workflow_id, kind, payload_json)]))[0]
+
+    async def store_many(self, new_events: Sequence[NewEvent]) -> list[int]:
+        """Keep all of them or none; their ids, in the order given."""
+        if not new_events:
+            return []
+        now = database_now()
+        values = [{**asdict(event), "stored_at": now} for event in new_events]
+        rows = await self._connections.change(
+            self._connections.insert(events).values(values).returning(events.c.id)
+        )
+        return sorted(row.id for row in rows)
+
+    async def next_of(self, charger_id: int, limit: int = 100) -> list[StoredEvent]:
+        """A charger's oldest undelivered events, in the order they were stored."""
+        rows = await self._connections.query(_NEXT_OF, charger=charger_id, count=limit)
+        return [StoredEvent(*row) for row in rows]
+
+    async def delivered(self, event_ids: Collection[int]) -> None:
+        """Forget events: their workflow has heard them, or is closed."""
+        await self._connections.change(_DELIVERED, ids=list(event_ids))
+
+    async def orphans(self, limit: int = 100) -> list[int]:
+        """Chargers with undelivered events whose socket no live gateway holds, the longest waiting first."""
+        rows = await self._connections.query(_ORPHANS, count=limit)
+        return [row.charger_id for row in rows]

@@ -1,0 +1,142 @@
+"""Which gateway holds a charger's socket. Every write is conditional on the epoch of that socket."""
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from directory.clock import database_now
+from directory.connections import Connections
+from directory.liveness import is_ready
+from directory.records import Link
+from directory.tables import gateways, links
+
+_FORGET_GATEWAY_AFTER = timedelta(days=1)
+
+_held = sa.and_(
+    links.c.charger_id == bindparam("charger"),
+    links.c.epoch == bindparam("its_epoch"),
+    links.c.incarnation.is_not(None),
+)
+_MARK_READY = (
+    sa.update(links)
+    .where(_held)
+    .values(ready_at=sa.func.coalesce(links.c.ready_at, database_now()))
+    .returning(links.c.charger_id)
+)
+_RELEASE = (
+    sa.update(links)
+    .where(_held)
+    .values(incarnation=None, ready_at=None, disconnected_at=database_now())
+    .returning(links.c.charger_id)
+)
+_OWNS = sa.select(links.c.charger_id).where(_held)
+_ROUTE = (
+    sa.select(
+        links.c.charger_id,
+        links.c.incarnation,
+        gateways.c.queue,
+        links.c.epoch,
+        links.c.ready_at,
+        links.c.connected_at,
+        links.c.protocol,
+    )
+    .join_from(links, gateways, is_ready)
+    .where(links.c.charger_id == bindparam("charger"))
+)
+_READY_FOR = (
+    sa.select((database_now() - sa.type_coerce(links.c.ready_at, sa.Double)).label("seconds"))
+    .join_from(links, gateways, is_ready)
+    .where(links.c.charger_id == bindparam("charger"))
+)
+_HEARTBEAT = (
+    sa.update(gateways)
+    .where(gateways.c.incarnation == bindparam("its_incarnation"))
+    .values(heartbeat_at=database_now())
+    .returning(gateways.c.incarnation)
+)
+
+
+class Links:
+    """Gateways and the sockets they hold."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def start(self, incarnation: str, gateway_id: str, queue: str) -> None:
+        """Enter a gateway process; `incarnation` is random per process start. Forgets long dead ones."""
+        now = database_now()
+        enter = self._connections.insert(gateways).values(
+            incarnation=incarnation, gateway_id=gateway_id, queue=queue, started_at=now, heartbeat_at=now
+        )
+
+        def work(connection: sa.Connection) -> None:
+            dead = now - _FORGET_GATEWAY_AFTER.total_seconds()
+            _clear(connection, gateways.c.heartbeat_at < dead)
+            connection.execute(enter)
+
+        await self._connections.transaction(work)
+
+    async def heartbeat(self, incarnation: str) -> bool:
+        """Keep a gateway's links live for another 15 s; False when it was never started, or stopped."""
+        return bool(await self._connections.change(_HEARTBEAT, its_incarnation=incarnation))
+
+    async def stop(self, incarnation: str) -> None:
+        """End a gateway process: all its links are released."""
+        await self._connections.transaction(
+            lambda connection: _clear(connection, gateways.c.incarnation == incarnation)
+        )
+
+    async def take(self, charger_id: int, incarnation: str, protocol: str) -> int:
+        """Enter a new socket, over any earlier one. Its epoch is greater than all before it, for ever."""
+        new = {
+            "incarnation": incarnation,
+            "protocol": protocol,
+            "connected_at": database_now(),
+            "ready_at": None,
+        }
+        statement = (
+            self._connections.insert(links)
+            .values(charger_id=charger_id, epoch=1, **new)
+            .on_conflict_do_update(index_elements=["charger_id"], set_={"epoch": links.c.epoch + 1, **new})
+            .returning(links.c.epoch)
+        )
+        rows = await self._connections.change(statement)
+        return int(rows[0].epoch)
+
+    async def mark_ready(self, charger_id: int, epoch: int) -> bool:
+        """The charger takes commands on this socket from now on; False when a newer one took over."""
+        return bool(await self._connections.change(_MARK_READY, charger=charger_id, its_epoch=epoch))
+
+    async def release(self, charger_id: int, epoch: int) -> bool:
+        """The socket is gone; False (and nothing happens) when a newer one took over."""
+        return bool(await self._connections.change(_RELEASE, charger=charger_id, its_epoch=epoch))
+
+    async def owns(self, charger_id: int, epoch: int) -> bool:
+        """Whether no newer socket took over; asked before a frame is written."""
+        return bool(await self._connections.query(_OWNS, charger=charger_id, its_epoch=epoch))
+
+    async def route(self, charger_id: int) -> Link | None:
+        """Where to reach a charger; None unless it is ready and its gateway lives."""
+        rows = await self._connections.query(_ROUTE, charger=charger_id)
+        return Link(*rows[0]) if rows else None
+
+    async def ready_for(self, charger_id: int) -> timedelta | None:
+        """How long the charger has been ready; None when it is offline."""
+        rows = await self._connections.query(_READY_FOR, charger=charger_id)
+        return timedelta(seconds=max(0.0, rows[0].seconds)) if rows else None
+
+
+def _clear(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Forget gateways and release their links, as of their last heartbeat."""
+    last_seen = (
+        sa.select(gateways.c.heartbeat_at)
+        .where(gateways.c.incarnation == links.c.incarnation)
+        .scalar_subquery()
+    )
+    connection.execute(
+        sa.update(links)
+        .where(links.c.incarnation.in_(sa.select(gateways.c.incarnation).where(which)))
+        .values(incarnation=None, ready_at=None, disconnected_at=last_seen)
+    )
+    connection.execute(sa.delete(gateways).where(which))

@@ -1,0 +1,93 @@
+"""Which runs want to hear of a charger's events: from before the frame goes out to the run's last step."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from directory.clock import database_now
+from directory.connections import Connections
+from directory.records import LiveReservation
+from directory.tables import live_reservations as table
+
+LISTENS_AFTER_EXPIRY = timedelta(hours=24)
+
+_columns = [table.c[name] for name in LiveReservation.__dataclass_fields__]
+_this_run = sa.and_(table.c.workflow_id == bindparam("workflow"), table.c.first_run_id == bindparam("run"))
+_forgotten = table.c.expires_at <= database_now() - LISTENS_AFTER_EXPIRY.total_seconds()
+
+_MARK_ACCEPTED = sa.update(table).where(_this_run).values(accepted=True)
+_REMOVE = sa.delete(table).where(_this_run)
+_OF_CHARGER = (
+    sa.select(*_columns)
+    .where(table.c.charger_id == bindparam("charger"), ~_forgotten)
+    .order_by(table.c.expires_at)
+)
+_OTHER_HOLDER = (
+    sa.select(*_columns)
+    .where(
+        table.c.charger_id == bindparam("charger"),
+        table.c.port_number == bindparam("port"),
+        table.c.workflow_id != bindparam("workflow"),
+        table.c.accepted,
+        table.c.expires_at > database_now(),
+    )
+    .order_by(table.c.expires_at)
+    .limit(1)
+)
+_PRUNE = sa.delete(table).where(_forgotten).returning(table.c.workflow_id)
+
+
+class LiveReservations:
+    """The listeners of all chargers."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        insert = connections.insert(table)
+        new = insert.excluded
+        same_words = sa.and_(
+            table.c.first_run_id == new.first_run_id,
+            table.c.port_number.is_not_distinct_from(new.port_number),
+            table.c.id_tag == new.id_tag,
+            table.c.parent_id_tag.is_not_distinct_from(new.parent_id_tag),
+            table.c.expires_at == new.expires_at,
+        )
+        replacement: dict[str, sa.ColumnElement[Any]] = {column.name: new[column.name] for column in _columns}
+        # The charger's yes was to these words: other ones need its yes again.
+        replacement["accepted"] = sa.or_(new.accepted, sa.and_(same_words, table.c.accepted))
+        self._put = insert.on_conflict_do_update(index_elements=["workflow_id"], set_=replacement)
+
+    async def put(self, reservation: LiveReservation) -> None:
+        """Enter a run, or what it asks for now.
+
+        What was accepted stays accepted only for the same run, port, token and expiry.
+        """
+        await self._connections.change(self._put, **asdict(reservation))
+
+    async def mark_accepted(self, workflow_id: str, first_run_id: str) -> None:
+        """The charger said Accepted to this run."""
+        await self._connections.change(_MARK_ACCEPTED, workflow=workflow_id, run=first_run_id)
+
+    async def remove(self, workflow_id: str, first_run_id: str) -> None:
+        """This run listens no more; a newer run of the same reservation is left alone."""
+        await self._connections.change(_REMOVE, workflow=workflow_id, run=first_run_id)
+
+    async def of_charger(self, charger_id: int) -> list[LiveReservation]:
+        """The runs that listen to a charger, until 24 h after their expiry."""
+        rows = await self._connections.query(_OF_CHARGER, charger=charger_id)
+        return [LiveReservation(*row) for row in rows]
+
+    async def other_holder(
+        self, charger_id: int, port_number: int, workflow_id: str
+    ) -> LiveReservation | None:
+        """An accepted, unexpired reservation of this port by another workflow."""
+        rows = await self._connections.query(
+            _OTHER_HOLDER, charger=charger_id, port=port_number, workflow=workflow_id
+        )
+        return LiveReservation(*rows[0]) if rows else None
+
+    async def prune(self) -> int:
+        """Delete what nobody listens to any more (its workflow was terminated); how many."""
+        return len(await self._connections.change(_PRUNE))

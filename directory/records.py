@@ -1,0 +1,240 @@
+"""What the directory gives and takes: frozen records, instants aware in UTC."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, TypedDict
+
+from directory.passwords import check_password
+
+RIGHTS = frozenset({"reservations", "read", "admin"})
+"""What an API key may be allowed to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A place to plug in: a 1.6 connector or a 2.0.1 EVSE, with its last reported status."""
+
+    id: int
+    charger_id: int
+    port_number: int
+    name: str | None
+    plug_type: str | None
+    maximum_power_kw: float | None
+    status: str | None
+    status_at: datetime | None
+    error_code: str | None
+    vendor_error_code: str | None
+    info: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Charger:
+    """A charging device. `online` = its socket is ready for commands, `status_at` = since when (not)."""
+
+    id: int
+    ocpp_identity: str
+    name: str | None
+    site_id: str | None
+    external_id: str | None
+    manufacturer: str | None
+    model: str | None
+    serial_number: str | None
+    firmware_version: str | None
+    latitude: float | None
+    longitude: float | None
+    charger_type: str | None
+    has_password: bool
+    online: bool
+    status_at: datetime | None  # None: never seen
+    protocol: str | None  # of its last socket
+    ports: tuple[Port, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewPort:
+    """A port to add or to change; its number is the one the charger uses (1, 2, …)."""
+
+    port_number: int
+    plug_type: str | None = None
+    maximum_power_kw: float | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewCharger:
+    """A charger to add."""
+
+    ocpp_identity: str
+    name: str | None = None
+    site_id: str | None = None
+    external_id: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    charger_type: str | None = None
+    ports: Sequence[NewPort] = ()
+    password: str | None = field(default=None, repr=False)
+
+
+class ChargerChanges(TypedDict, total=False):
+    """What can be changed of a charger; what is not named stays.
+
+    Ports named are added or changed, the others stay. A password of None takes the password away.
+    """
+
+    ocpp_identity: str
+    name: str | None
+    site_id: str | None
+    external_id: str | None
+    latitude: float | None
+    longitude: float | None
+    charger_type: str | None
+    ports: Sequence[NewPort]
+    password: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PortTarget:
+    """Where a command for a port goes; `queue` and `epoch` are None unless its charger is ready."""
+
+    port_id: int
+    port_number: int
+    charger_id: int
+    ocpp_identity: str
+    site_id: str | None
+    queue: str | None
+    epoch: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A port shows another status than before; `port_id` is None for the charger itself (number 0)."""
+
+    port_id: int | None
+    port_number: int
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a charger must show before its socket is opened."""
+
+    charger_id: int
+    password_hash: str | None = field(repr=False)
+
+    async def check_password(self, presented: bytes) -> bool:
+        """Whether these bytes, or the bytes they spell in hexadecimal, are the password (OCPP 1.6-J §6.2.2).
+
+        False when the charger has none: whether it may come in without one is the caller's decision.
+        """
+        if self.password_hash is None:
+            return False
+        return await asyncio.to_thread(check_password, presented, self.password_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """Who is calling and what they may see; a scope of None means all. The key itself is not kept."""
+
+    id: int
+    name: str
+    rights: frozenset[str]
+    site_ids: frozenset[str] | None
+    charger_ids: frozenset[int] | None
+    flipturn: bool
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A known driver's token. `status` is OCPP's: Accepted, Blocked, Expired, Invalid."""
+
+    id_tag: str
+    parent_id_tag: str | None = None
+    status: str = "Accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The live, ready socket of a charger."""
+
+    charger_id: int
+    incarnation: str
+    queue: str
+    epoch: int
+    ready_at: datetime
+    connected_at: datetime
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveReservation:
+    """A run that listens to its charger's events; it says who listens, not what the charger holds."""
+
+    workflow_id: str
+    first_run_id: str
+    charger_id: int
+    reservation_id: int
+    port_number: int | None  # None = any port
+    id_tag: str
+    parent_id_tag: str | None
+    accepted: bool
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A charging session, open while `ended_at` is None. Meter values in Wh."""
+
+    id: int
+    charger_id: int
+    port_number: int
+    ocpp_transaction_id: str | None
+    id_tag: str | None
+    started_at: datetime
+    meter_start: float | None
+    reservation_id: int | None
+    ended_at: datetime | None
+    meter_stop: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A fact to deliver to a workflow; `payload_json` is the signal's argument."""
+
+    charger_id: int
+    workflow_id: str
+    kind: str
+    payload_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A fact not yet delivered; ids increase in the order of storing and are never used twice."""
+
+    id: int
+    charger_id: int
+    workflow_id: str
+    kind: str
+    payload_json: str
+    stored_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedMessage:
+    """One CALL with its answer, as shown by the message log. `id` is None until it is written."""
+
+    created_at: datetime
+    charger_id: int | None
+    ocpp_identity: str
+    protocol: str
+    sender: Literal["charger", "berth"]
+    message_type: str  # the action
+    payload_json: str
+    response_json: str | None = None
+    id: int | None = None

@@ -1,0 +1,93 @@
+"""The schema's version: bringing a database up to date, and refusing one that is not."""
+
+import asyncio
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from directory.errors import SchemaError, UnreachableError
+from directory.postgres import postgres_engine
+from directory.sqlite import sqlite_engine
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_ONE_AT_A_TIME = 0x62657274  # an arbitrary number that all releases of Berth share
+
+
+async def migrate_async(url: str) -> None:
+    """Bring the database at `url` up to date, creating a missing SQLite file.
+
+    Several processes may do so at once: one works, the others wait. Raises SchemaError when the schema is
+    of a newer release, UnreachableError when the database does not answer.
+    """
+    address = sa.make_url(url)
+    try:
+        if address.get_backend_name() == "sqlite":
+            await asyncio.to_thread(_migrate_sqlite, address)
+        else:
+            await _migrate_postgres(address)
+    except (OSError, sa.exc.DBAPIError) as error:
+        raise unreachable(address, error) from error
+
+
+def migrate(url: str) -> None:
+    """`migrate_async` for callers without an event loop."""
+    asyncio.run(migrate_async(url))
+
+
+def check_schema(connection: sa.Connection) -> None:
+    """Raise SchemaError unless the schema is exactly the one this release works with."""
+    scripts = ScriptDirectory(str(_MIGRATIONS))
+    found, head = MigrationContext.configure(connection).get_current_revision(), scripts.get_current_head()
+    if found == head:
+        return
+    if found is None:
+        raise SchemaError("the directory's database has no schema yet: migrate it first")
+    if found in {script.revision for script in scripts.walk_revisions()}:
+        raise SchemaError(f"the directory's schema is {found}, this release needs {head}: migrate it first")
+    raise SchemaError(
+        f"the directory's schema is {found}, of a newer release of Berth; this one knows {head}"
+    )
+
+
+def unreachable(url: sa.URL, error: Exception) -> UnreachableError:
+    """The error for a database at `url` that does not answer; it shows no password."""
+    reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return UnreachableError(f"no database at {url.render_as_string(hide_password=True)}: {reason}")
+
+
+def _migrate_sqlite(url: sa.URL) -> None:
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sqlite_engine(url, size=1)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _upgrade(connection)
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+async def _migrate_postgres(url: sa.URL) -> None:
+    engine = postgres_engine(url)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
+            await connection.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    scripts = ScriptDirectory(str(_MIGRATIONS))
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        check_schema(connection)
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,190 @@
+"""The tables of the directory. `migrations/` creates them; a test holds the two equal."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from directory.instant import Instant
+
+IDENTITY_LENGTH = 48
+"""OCPP 2.0.1 identifierString[48]; 1.6 leaves 20 of it unused."""
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Only a column of type INTEGER counts by itself in SQLite; there it has 64 bits anyway.
+_BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+# Ids are never given twice, also after a removal: workflow ids and events outlive their rows.
+_NEVER_REUSED: dict[str, Any] = {"sqlite_autoincrement": True}
+
+
+def _charger() -> sa.Column[int]:
+    return sa.Column("charger_id", sa.ForeignKey("chargers.id", ondelete="CASCADE"), nullable=False)
+
+
+chargers = sa.Table(
+    "chargers",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("ocpp_identity", sa.String(IDENTITY_LENGTH), nullable=False),
+    sa.Column("identity_key", sa.String, nullable=False, unique=True),  # the identity, case folded
+    sa.Column("name", sa.String),
+    sa.Column("site_id", sa.String, index=True),
+    sa.Column("external_id", sa.String, unique=True),
+    sa.Column("manufacturer", sa.String),
+    sa.Column("model", sa.String),
+    sa.Column("serial_number", sa.String),
+    sa.Column("firmware_version", sa.String),
+    sa.Column("latitude", sa.Double),
+    sa.Column("longitude", sa.Double),
+    sa.Column("charger_type", sa.String),
+    sa.Column("password_hash", sa.String),
+    sa.Column("created_at", Instant, nullable=False),
+    **_NEVER_REUSED,
+)
+
+ports = sa.Table(
+    "ports",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _charger(),
+    sa.Column("port_number", sa.Integer, nullable=False),
+    sa.Column("name", sa.String),
+    sa.Column("plug_type", sa.String),
+    sa.Column("maximum_power_kw", sa.Double),
+    sa.Column("status", sa.String),
+    sa.Column("status_at", Instant),
+    sa.Column("error_code", sa.String),
+    sa.Column("vendor_error_code", sa.String),
+    sa.Column("info", sa.String),
+    sa.UniqueConstraint("charger_id", "port_number"),
+    **_NEVER_REUSED,
+)
+
+connectors = sa.Table(
+    "connectors",
+    metadata,
+    sa.Column("charger_id", sa.ForeignKey("chargers.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("port_number", sa.Integer, primary_key=True, autoincrement=False),  # 0 = the charger itself
+    sa.Column("connector_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("status", sa.String, nullable=False),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("token_key", sa.String, primary_key=True),  # the tag, case folded
+    sa.Column("id_tag", sa.String, nullable=False),
+    sa.Column("parent_id_tag", sa.String),
+    sa.Column("status", sa.String, nullable=False),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("key_hash", sa.String(64), nullable=False, unique=True),  # SHA-256, hexadecimal
+    sa.Column("rights", sa.JSON, nullable=False),
+    sa.Column("site_ids", sa.JSON(none_as_null=True)),  # null = all
+    sa.Column("charger_ids", sa.JSON(none_as_null=True)),  # null = all
+    sa.Column("flipturn", sa.Boolean, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant),
+    sa.Column("revoked_at", Instant),
+    **_NEVER_REUSED,
+)
+
+gateways = sa.Table(
+    "gateways",
+    metadata,
+    sa.Column("incarnation", sa.String, primary_key=True),
+    sa.Column("gateway_id", sa.String, nullable=False),
+    sa.Column("queue", sa.String, nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("heartbeat_at", Instant, nullable=False),
+)
+
+links = sa.Table(
+    "links",
+    metadata,
+    sa.Column("charger_id", sa.ForeignKey("chargers.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("epoch", sa.BigInteger, nullable=False),  # counts the charger's sockets, for ever
+    sa.Column("incarnation", sa.String, index=True),  # null = no socket
+    sa.Column("protocol", sa.String, nullable=False),
+    sa.Column("connected_at", Instant, nullable=False),
+    sa.Column("ready_at", Instant),
+    sa.Column("disconnected_at", Instant),
+)
+
+# No foreign key here and below: a run's listener and a charger's word outlive the charger's row.
+live_reservations = sa.Table(
+    "live_reservations",
+    metadata,
+    sa.Column("workflow_id", sa.String, primary_key=True),
+    sa.Column("first_run_id", sa.String, nullable=False),
+    sa.Column("charger_id", sa.Integer, nullable=False, index=True),
+    sa.Column("reservation_id", sa.Integer, nullable=False),
+    sa.Column("port_number", sa.Integer),  # null = any port
+    sa.Column("id_tag", sa.String, nullable=False),
+    sa.Column("parent_id_tag", sa.String),
+    sa.Column("accepted", sa.Boolean, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+)
+
+transactions = sa.Table(
+    "transactions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("charger_id", sa.Integer, nullable=False),
+    sa.Column("start_key", sa.String, nullable=False),  # what makes two reports one transaction
+    sa.Column("ocpp_transaction_id", sa.String),
+    sa.Column("port_number", sa.Integer, nullable=False),
+    sa.Column("id_tag", sa.String),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("meter_start", sa.Double),
+    sa.Column("reservation_id", sa.Integer),
+    sa.Column("ended_at", Instant),
+    sa.Column("meter_stop", sa.Double),
+    sa.Column("reason", sa.String),
+    sa.UniqueConstraint("charger_id", "start_key"),
+    sa.Index(None, "charger_id", "ended_at"),
+    sa.Index(None, "charger_id", "port_number", "started_at"),
+    **_NEVER_REUSED,
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", _BigId, primary_key=True),
+    sa.Column("charger_id", sa.Integer, nullable=False),
+    sa.Column("workflow_id", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("payload_json", sa.Text, nullable=False),
+    sa.Column("stored_at", Instant, nullable=False),
+    sa.Index(None, "charger_id", "id"),
+    **_NEVER_REUSED,
+)
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("id", _BigId, primary_key=True),
+    sa.Column("created_at", Instant, nullable=False, index=True),
+    sa.Column("charger_id", sa.Integer),
+    sa.Column("ocpp_identity", sa.String, nullable=False),
+    sa.Column("protocol", sa.String, nullable=False),
+    sa.Column("sender", sa.String, nullable=False),
+    sa.Column("message_type", sa.String, nullable=False),
+    sa.Column("payload_json", sa.Text, nullable=False),
+    sa.Column("response_json", sa.Text),
+    sa.Index(None, "charger_id", "id"),
+    **_NEVER_REUSED,
+)
