@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -17,7 +17,8 @@ class Settings(BaseSettings):
     gateway_host: str = Field("127.0.0.1", description="Address the gateway listens on for chargers.")
     gateway_port: int = Field(9000, ge=0, le=65535, description="Port of the gateway.")
     database_url: str = Field(
-        "sqlite+aiosqlite:///var/berth.db", description="The directory: a SQLite file or a PostgreSQL URL."
+        "sqlite+aiosqlite:///var/berth.db",
+        description="The directory: a SQLite file or a PostgreSQL URL. BERTH_VAR moves the default.",
     )
     var: Path = Field(Path("var"), description="Folder for files of `berth up`.")
     bootstrap_api_key: SecretStr | None = Field(
@@ -48,10 +49,19 @@ class Settings(BaseSettings):
     max_days_ahead: int = Field(31, ge=1, description="How far ahead expiryDate may be, in days.")
     rate_limit: int = Field(200, ge=0, description="Requests a minute per API key; 0 = no limit.")
     payload_key: SecretStr | None = Field(None, description="Key that encrypts Temporal payloads.")
+    temporal_cli: Path | None = Field(
+        None, description="The Temporal command line tool whose server `berth up` starts."
+    )
     temporal_port: int = Field(7233, ge=0, le=65535, description="Port of the embedded Temporal server.")
     temporal_ui_port: int = Field(8233, ge=0, le=65535, description="Port of the embedded Temporal UI.")
     temporal_ui_url: str | None = Field(None, description="Where people find the Temporal UI, for links.")
     simulated_chargers: int = Field(2, ge=0, description="Simulated chargers that `berth up` starts.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least important log lines that are written."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="How log lines look; auto = for people in a terminal, JSON elsewhere."
+    )
 
     @field_validator("bootstrap_api_key")
     @classmethod
@@ -59,3 +69,9 @@ class Settings(BaseSettings):
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("must have at least 32 characters")
         return value
+
+    @model_validator(mode="after")
+    def _database_in_var(self) -> "Settings":
+        if "database_url" not in self.model_fields_set:
+            self.database_url = f"sqlite+aiosqlite:///{self.var}/berth.db"
+        return self

@@ -1,32 +1,41 @@
-"""Children that do not outlive their parent, not even one that is killed with SIGKILL."""
+"""Children that do not outlive their parent, not even one that is killed with SIGKILL (on Linux).
 
-import ctypes
+A program of its own that sets itself up and then becomes the child:
+
+    python parent_death.py PARENT_PID COMMAND ARGUMENT…
+"""
+
 import os
 import signal
 import sys
-from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def _libc_prctl() -> Callable[[int, int], int] | None:
-    # Looked up in the parent: between fork and exec a child should do as little as it can.
-    return ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+def mortal(command: list[str]) -> list[str]:
+    """The command, to be started by this process and killed with it.
 
-
-def die_with_parent() -> Callable[[], None] | None:
-    """A `preexec_fn` that has Linux kill the child when this process ends; None on other systems.
-
-    The kernel watches the thread that starts the child: start it from one that lives on (the main thread).
+    Linux watches the thread that starts the child: use one that lives on, such as the main thread.
+    Elsewhere the command runs as it is.
     """
-    prctl = _libc_prctl()
-    if prctl is None:
-        return None
-    parent = os.getpid()
+    if sys.platform != "linux":
+        return command
+    return [sys.executable, "-I", "-S", os.path.abspath(__file__), str(os.getpid()), *command]
 
-    def ask_the_kernel() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended between fork and prctl
-            os.kill(os.getpid(), signal.SIGKILL)
 
-    return ask_the_kernel
+def main() -> None:
+    """Asks the kernel for a SIGKILL when the parent ends, and becomes the command."""
+    import ctypes  # needed in the child only
+
+    _, parent, *command = sys.argv
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):  # it ended while we started
+        sys.exit(1)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.exit(f"{command[0]}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()

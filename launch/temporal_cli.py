@@ -19,7 +19,7 @@ from pathlib import Path
 
 import structlog
 
-from launch.parent_death import die_with_parent
+from launch.parent_death import mortal
 from launch.problem import StartError
 
 log = structlog.get_logger(__name__)
@@ -42,6 +42,8 @@ FIRST_BYTE = 15.0
 DOWNLOAD = 300.0
 """Seconds a download may take (about 60 MB)."""
 
+_PACKAGE = "github.com/temporalio/cli/cmd/temporal"
+_LINKER_FLAGS = f"-s -w -X github.com/temporalio/cli/internal/temporalcli.Version={CLI_VERSION}"
 _VERSION = re.compile(r"temporal version (\d+)\.(\d+)\.(\d+)\S*(?: \(Server (\d+)\.(\d+)\.(\d+))?")
 
 
@@ -73,21 +75,17 @@ def find_temporal_cli(configured: Path | None = None, say: Say = _say_to_log) ->
     Raises NoTemporalCli when there is none to be had, StartError when the configured one is no good.
     """
     if configured is not None:
-        try:
-            return _checked(configured)
-        except _PassedOver as error:
-            raise StartError(f"BERTH_TEMPORAL_CLI: {configured} {error}") from error
-    tried = [("BERTH_TEMPORAL_CLI", "not set")]
-    cached = cache_folder() / f"temporal-{CLI_VERSION}"
-    for way, attempt in (("temporal on PATH", _on_path), ("cache", lambda: _checked(cached))):
-        try:
-            return attempt()
-        except _PassedOver as error:
-            tried.append((way, str(error)))
-    say(f"No Temporal CLI {CLI_VERSION} or newer yet ({tried[1][0]}: {tried[1][1]}); getting one.")
+        return _configured(configured)
+    tried: list[tuple[str, str]] = [("BERTH_TEMPORAL_CLI", "not set")]
+    present = _present(tried, say)
+    if present is not None:
+        return present
+    say(f"No Temporal CLI {CLI_VERSION} or newer here yet; getting one.")
+    cached = _cached()
     with _alone(cached.with_name(f"{cached.name}.lock"), say):
-        if cached.exists():  # another process has just made it
-            return _checked(cached)
+        made_meanwhile = _present([], say)
+        if made_meanwhile is not None:
+            return made_meanwhile
         for way, make in (("the SDK's download", _download), ("go build", _build)):
             try:
                 with tempfile.TemporaryDirectory(dir=cached.parent, prefix="making-") as folder:
@@ -100,17 +98,43 @@ def find_temporal_cli(configured: Path | None = None, say: Say = _say_to_log) ->
     raise NoTemporalCli(tried)
 
 
+def present_temporal_cli(configured: Path | None = None, say: Say = _say_to_log) -> Path | None:
+    """The same, only among those that are here already: nothing is downloaded or built.
+
+    Raises StartError when the configured one is no good.
+    """
+    return _configured(configured) if configured is not None else _present([], say)
+
+
+def _configured(path: Path) -> Path:
+    try:
+        return _checked(path)
+    except _PassedOver as error:
+        raise StartError(f"BERTH_TEMPORAL_CLI: {path} {error}") from error
+
+
+def _present(tried: list[tuple[str, str]], say: Say) -> Path | None:
+    places = (("temporal on PATH", shutil.which("temporal")), ("cache", _cached()))
+    for way, found in places:
+        if found is None or not Path(found).exists():
+            tried.append((way, "not found" if found is None else f"{found} does not exist"))
+            continue
+        try:
+            return _checked(Path(found))
+        except _PassedOver as error:
+            say(f"Passing over {found}: it {error}.")
+            tried.append((way, f"{found} {error}"))
+    return None
+
+
 def cache_folder() -> Path:
     """Where a downloaded or built tool is kept: $XDG_CACHE_HOME/berth, by default ~/.cache/berth."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "berth"
 
 
-def _on_path() -> Path:
-    found = shutil.which("temporal")
-    if found is None:
-        raise _PassedOver("not found")
-    return _checked(Path(found))
+def _cached() -> Path:
+    return cache_folder() / f"temporal-{CLI_VERSION}"
 
 
 def _checked(path: Path) -> Path:
@@ -148,11 +172,10 @@ def _download(folder: Path, say: Say) -> Path:
     say(f"Downloading Temporal CLI {CLI_VERSION} …")
     program = Path(__file__).with_name("temporal_download.py")
     with subprocess.Popen(
-        [sys.executable, "-P", program, CLI_VERSION, folder],
+        mortal([sys.executable, "-P", str(program), CLI_VERSION, str(folder)]),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=die_with_parent(),
     ) as process:
         started = time.monotonic()
         while process.poll() is None:
@@ -178,18 +201,13 @@ def _build(folder: Path, say: Say) -> Path:
     )
     target = folder / "temporal"
     process = subprocess.Popen(
-        [
-            *("go", "build", "-v", "-trimpath", "-o", target),
-            *("-ldflags", f"-s -w -X github.com/temporalio/cli/internal/temporalcli.Version={CLI_VERSION}"),
-            "github.com/temporalio/cli/cmd/temporal",
-        ],
+        mortal(["go", "build", "-v", "-trimpath", "-ldflags", _LINKER_FLAGS, "-o", str(target), _PACKAGE]),
         cwd=RECIPE,
         env=os.environ | {"CGO_ENABLED": "0"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=die_with_parent(),
     )
     with process:
         lines = _narrate(process, say)

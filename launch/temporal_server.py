@@ -14,7 +14,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from launch.namespace import ensure_search_attributes, keep_histories, search_attribute_types
-from launch.parent_death import die_with_parent
+from launch.parent_death import mortal
 from launch.problem import StartError
 
 READY_WITHIN = 30.0
@@ -111,12 +111,11 @@ class TemporalServer:
         Raises StartError when it does not come up.
         """
         process = subprocess.Popen(
-            self.command(),
+            mortal(self.command()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=die_with_parent(),
         )
         try:
             asyncio.run(_prepared(self))

@@ -1,0 +1,57 @@
+# Every target does its own set-up in .venv; the second run finds it done.
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+
+.PHONY: help up test check bench format lock
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+up: .venv/.run ## Run everything here: Temporal with its UI, API, gateway, worker, two simulated chargers
+	@$(BIN)/berth up
+
+test: .venv/.dev ## Run every test
+	@$(BIN)/python -m pytest
+
+check: .venv/.dev ## Check format, lint, types and imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy .
+	@$(BIN)/lint-imports
+
+bench: .venv/.dev ## Run the benchmarks and print their table
+	@$(BIN)/python -m bench
+
+format: .venv/.dev ## Format the code and mend what the linter can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## Pin the newest allowed dependencies again (needs uv)
+	uv pip compile $(LOCK) --upgrade pyproject.toml -o requirements.lock
+	uv pip compile $(LOCK) --upgrade --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r
+
+.venv/.run: requirements.lock | .venv/.python
+	@test -e .venv/.dev || echo "Installing Berth's dependencies into .venv (once, about a minute) …"
+	@$(INSTALL) requirements.lock
+	@touch $@
+
+.venv/.dev: requirements-dev.lock | .venv/.python
+	@echo "Installing Berth's dependencies and its tools into .venv (once, about a minute) …"
+	@$(INSTALL) requirements-dev.lock
+	@touch $@ .venv/.run
+
+# The project itself needs no build: its folder on the path, and a command.
+.venv/.python: Makefile
+	@test -n "$(PYTHON)" || { echo "Berth needs Python 3.11 or newer, and $$(python3 --version 2>&1) is what" \
+		"there is. Name another one: make up PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -c 'import pathlib, sysconfig; \
+		pathlib.Path(sysconfig.get_path("purelib"), "berth.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
+	@printf '#!/bin/sh\nexec "%s/.venv/bin/python" -P -m cli "$$@"\n' "$(CURDIR)" > $(BIN)/berth
+	@chmod +x $(BIN)/berth
+	@touch $@
