@@ -1,0 +1,171 @@
+"""Commands to chargers; they run inside the gateway that holds the charger's socket."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any, NoReturn, TypeVar
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.link import ChargerLink, ChargerLinks, InDoubt, NotSent
+from directory import Directory, LiveReservation
+from workflows.messages import (
+    IN_DOUBT,
+    NOT_SENT,
+    CancelReservationInput,
+    CancelReservationResult,
+    InDoubtDetail,
+    NotSentDetail,
+    ReserveNowInput,
+    ReserveNowResult,
+    ReserveStatus,
+)
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+RESERVED_BY_OTHER = "ReservedByOther"
+"""Reason of an Occupied that Berth answers itself: another reservation holds the port."""
+
+_HEARTBEAT_EVERY = 3.0  # seconds
+
+
+class ChargerCommands:
+    """The activities ReserveNow and CancelReservation.
+
+    Both are safe to repeat. They fail with one of two application errors, never retried by Temporal:
+    NOT_SENT, nothing reached the charger; IN_DOUBT, written and no answer came.
+    """
+
+    def __init__(self, links: ChargerLinks, directory: Directory) -> None:
+        self._links = links
+        self._directory = directory
+
+    @activity.defn(name="ReserveNow")
+    async def reserve_now(self, request: ReserveNowInput) -> ReserveNowResult:
+        """Reserve a port at its charger; a charger's refusal is a result, and so is a CALLERROR.
+
+        A port that another workflow's accepted reservation holds is answered Occupied without a frame,
+        unless `request.force`.
+        """
+        write_before = _deadline(request.write_within)
+        bound = log.bind(charger_id=request.charger_id, reservation_id=request.reservation_id)
+        try:
+            link = self._ready_link(request.charger_id, request.epoch)
+            listener = _listener(request)
+            try:
+                if not request.force and await self._is_held(listener):
+                    bound.info("reserve_now_not_needed", reason=RESERVED_BY_OTHER)
+                    return ReserveNowResult(
+                        status=ReserveStatus.OCCUPIED, reason=RESERVED_BY_OTHER, sent=False
+                    )
+                # Before the frame: what the charger does next must find its listener.
+                await self._directory.live.put(listener)
+            except Exception as error:
+                bound.exception("directory_failed")
+                raise NotSent("not_ready") from error
+            result = await _heartbeating(
+                link.reserve_now(
+                    request.reservation_id,
+                    request.terms,
+                    call_timeout=request.call_timeout,
+                    write_before=write_before,
+                )
+            )
+        except (NotSent, InDoubt) as error:
+            bound.warning("reserve_now_failed", error=str(error))
+            _fail(error)
+        bound.info("reserve_now_answered", status=result.status, error=result.error, reason=result.reason)
+        if result.status is ReserveStatus.ACCEPTED:
+            await self._mark_accepted(listener)
+        return result
+
+    @activity.defn(name="CancelReservation")
+    async def cancel_reservation(self, request: CancelReservationInput) -> CancelReservationResult:
+        """Cancel a reservation at its charger; Rejected means it holds none with that id (H02.FR.01)."""
+        write_before = _deadline(request.write_within)
+        bound = log.bind(charger_id=request.charger_id, reservation_id=request.reservation_id)
+        try:
+            link = self._ready_link(request.charger_id, request.epoch)
+            result = await _heartbeating(
+                link.cancel_reservation(
+                    request.reservation_id, call_timeout=request.call_timeout, write_before=write_before
+                )
+            )
+        except (NotSent, InDoubt) as error:
+            bound.warning("cancel_reservation_failed", error=str(error))
+            _fail(error)
+        bound.info("cancel_reservation_answered", status=result.status, error=result.error)
+        return result
+
+    def _ready_link(self, charger_id: int, epoch: int | None) -> ChargerLink:
+        link = self._links.of(charger_id)
+        if link is None:
+            raise NotSent("not_connected")
+        if epoch is not None and link.epoch != epoch:
+            raise NotSent("wrong_gateway")
+        if not link.is_ready:
+            raise NotSent("not_ready")
+        return link
+
+    async def _is_held(self, listener: LiveReservation) -> bool:
+        if listener.port_number is None:  # the charger itself picks a free port
+            return False
+        holder = await self._directory.live.other_holder(
+            listener.charger_id, listener.port_number, listener.workflow_id
+        )
+        return holder is not None
+
+    async def _mark_accepted(self, listener: LiveReservation) -> None:
+        try:
+            await self._directory.live.mark_accepted(listener.workflow_id, listener.first_run_id)
+        except Exception:
+            # The charger's Accepted must not be lost over the one-holder check of others.
+            log.exception("mark_accepted_failed", workflow_id=listener.workflow_id)
+
+
+def _listener(request: ReserveNowInput) -> LiveReservation:
+    workflow_id = activity.info().workflow_id
+    if workflow_id is None:
+        raise ApplicationError("ReserveNow belongs to a workflow", non_retryable=True)
+    return LiveReservation(
+        workflow_id=workflow_id,
+        first_run_id=request.first_run_id,
+        charger_id=request.charger_id,
+        reservation_id=request.reservation_id,
+        port_number=request.terms.port_number,
+        id_tag=request.terms.id_tag,
+        parent_id_tag=request.terms.parent_id_tag,
+        accepted=False,
+        expires_at=request.terms.expires_at,
+    )
+
+
+def _deadline(within: timedelta) -> float:
+    return asyncio.get_running_loop().time() + within.total_seconds()
+
+
+async def _heartbeating(call: Coroutine[Any, Any, T]) -> T:
+    """The call's result; Temporal hears of us every few seconds meanwhile."""
+    task = asyncio.ensure_future(call)
+    try:
+        while not task.done():
+            activity.heartbeat()
+            await asyncio.wait({task}, timeout=_HEARTBEAT_EVERY)
+        return task.result()
+    finally:
+        task.cancel()
+
+
+def _fail(error: NotSent | InDoubt) -> NoReturn:
+    detail: NotSentDetail | InDoubtDetail
+    if isinstance(error, NotSent):
+        kind, detail = NOT_SENT, NotSentDetail(cause=error.cause)
+    else:
+        kind, detail = IN_DOUBT, InDoubtDetail(cause=error.cause, after=error.after)
+    raise ApplicationError(
+        str(error), detail, type=kind, non_retryable=True, category=ApplicationErrorCategory.BENIGN
+    ) from error
