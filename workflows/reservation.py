@@ -419,8 +419,7 @@ class ReservationWorkflow:
             else:
                 self._show_terms(terms)
                 self._answer_asks(change.status or ReserveStatus.REJECTED, _reason(change))
-        elif answer.error is not None and answer.error not in _CANNOT_RESERVE | _REQUEST_REFUSED:
-            # Trouble inside the charger or rubbish: it may hold the port all the same.
+        elif _may_hold(answer.error):
             m.held, m.held_terms = Held.MAYBE, terms
             m.doubt = Doubt(answer=answer, again=False)
         elif m.held is Held.NOTHING:
@@ -471,8 +470,17 @@ class ReservationWorkflow:
 
     def _hear_cancel(self, answer: CancelReservationResult) -> None:
         m = self._m
-        self._hear()
         self._note("charger answered", f"CancelReservation {answer.status or f'CALLERROR {answer.error}'}")
+        any_answer_will_do = m.ending is ReservationState.REMOVED or (
+            m.doubt is not None and not m.doubt.again
+        )
+        if _may_hold(answer.error) and not any_answer_will_do:
+            m.held, m.cancel_in_doubt = Held.MAYBE, True
+            m.doubts += 1
+            self._enter(ReservationState.UNKNOWN, f"OcppError:{answer.error}")
+            self._retry_later()
+            return
+        self._hear()
         accepted = answer.status is CancelStatus.ACCEPTED
         certain = m.held is Held.YES and not m.cancel_in_doubt
         m.held, m.cancel_in_doubt, m.tidy = Held.NOTHING, False, False
@@ -908,6 +916,11 @@ class ReservationWorkflow:
             await workflow.wait_condition(condition, timeout=timeout, timeout_summary=summary)
         except TimeoutError:
             return
+
+
+def _may_hold(error: str | None) -> bool:
+    """Trouble inside the charger, or rubbish: it may have done what was asked all the same."""
+    return error is not None and error not in _CANNOT_RESERVE | _REQUEST_REFUSED
 
 
 def _reason(answer: ReserveNowResult) -> str | None:

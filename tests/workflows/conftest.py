@@ -15,6 +15,7 @@ DEV_SERVER = [
     "--dynamic-config-value", "history.transferProcessorMaxPollRPS=5000",
     "--dynamic-config-value", "history.timerProcessorMaxPollRPS=5000",
     "--dynamic-config-value", "history.visibilityProcessorMaxPollRPS=5000",
+    "--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"',  # each skip costs this much
     "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=400",
 ]  # fmt: skip
 
