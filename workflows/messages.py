@@ -185,6 +185,7 @@ class Snapshot(Record):
     ended_at: datetime | None = None
     transaction_id: str | None = None
     violations: int = 0
+    commands_waiting: int = 0
     timeline: tuple[TimelineEntry, ...] = ()
 
 

@@ -210,6 +210,7 @@ class ReservationWorkflow:
             ended_at=m.ended_at,
             transaction_id=m.transaction_id,
             violations=m.violations,
+            commands_waiting=len(self._queue),
             timeline=tuple(m.timeline),
         )
 

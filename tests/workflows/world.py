@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from temporalio import activity
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -85,6 +86,7 @@ class ScriptedCharger:
         self.gate.set()
         self.thinking = asyncio.Event()
         self.holds: Terms | None = None
+        self.gone = False  # the gateway has no socket any more, whatever the workflow believes
 
     @activity.defn(name="ReserveNow")
     async def reserve_now(self, request: ReserveNowInput) -> ReserveNowResult:
@@ -92,6 +94,8 @@ class ScriptedCharger:
         self.thinking.set()
         await self.gate.wait()
         answer = self.reserve_answers.popleft() if self.reserve_answers else ACCEPTED
+        if self.gone:
+            answer = NOT_CONNECTED
         if not isinstance(answer, NotSentDetail):
             self.frames.append("ReserveNow")
             self.listeners.add(request.first_run_id)
@@ -106,6 +110,8 @@ class ScriptedCharger:
             if self.cancel_answers
             else (CANCELLED if self.holds else UNKNOWN_ID)
         )
+        if self.gone:
+            answer = NOT_CONNECTED
         if not isinstance(answer, NotSentDetail):
             self.frames.append("CancelReservation")
             self.holds = None
@@ -261,3 +267,39 @@ class World:
                 return snapshot
             assert asyncio.get_running_loop().time() < deadline, f"never came; last: {snapshot}"
             await asyncio.sleep(0.05)
+
+    def go_offline(self) -> None:
+        """Take the charger off line; the workflow's own route fails first, as after a lost socket."""
+        self.charger.route, self.charger.gone = None, True
+
+    async def until_started(self) -> None:
+        """Wait until the workflow exists."""
+        await self._poll(self._exists)
+
+    async def until_asked(self, count: int) -> None:
+        """Wait until ReserveNow was asked of the charger `count` times."""
+        await self._poll(lambda: _ready(len(self.charger.reserved) >= count))
+
+    async def until_commands(self, count: int) -> None:
+        """Wait until `count` commands wait in the workflow's queue."""
+        await self._poll(lambda: self._has_commands(count))
+
+    async def _exists(self) -> bool:
+        try:
+            await self.handle.describe()
+        except RPCError:
+            return False
+        return True
+
+    async def _has_commands(self, count: int) -> bool:
+        return (await self.snapshot()).commands_waiting >= count
+
+    async def _poll(self, condition: Callable[[], Awaitable[bool]], within: float = 10) -> None:
+        deadline = asyncio.get_running_loop().time() + within
+        while not await condition():
+            assert asyncio.get_running_loop().time() < deadline, "never came"
+            await asyncio.sleep(0.02)
+
+
+async def _ready(value: bool) -> bool:
+    return value

@@ -1,0 +1,215 @@
+"""Chargers that say nothing, too little, or the wrong thing."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.workflows.test_use import charge
+from tests.workflows.world import CANCELLED, OCCUPIED, UNKNOWN_ID, World
+from workflows.messages import (
+    ChargerBooted,
+    ChargerConnected,
+    PortStatusChanged,
+    ReservationEnded,
+    ReservationState,
+    Route,
+)
+
+
+async def show(world: World, status: str) -> None:
+    world.charger.status = status
+    await world.tell("port_status", PortStatusChanged(at=await world.now(), port_number=1, status=status))
+
+
+async def test_available_on_1_6_is_verified_by_the_same_reserve_now_after_the_settle_time(
+    world: World,
+) -> None:
+    await world.reserve()
+    await show(world, "Reserved")
+    await show(world, "Available")
+    await world.skip(seconds=50)
+    assert world.charger.frames == ["ReserveNow"]
+    await world.skip(seconds=20)
+    snapshot = await world.until(lambda s: len(world.charger.frames) == 2)
+    assert snapshot.state == ReservationState.ACTIVE
+
+
+async def test_a_reservation_the_charger_lost_and_cannot_give_again_is_removed(world: World) -> None:
+    await world.reserve()
+    await show(world, "Available")
+    world.charger.reserve_answers.append(OCCUPIED)
+    world.charger.cancel_answers.append(UNKNOWN_ID)
+    ended = await world.end()
+    assert (ended.state, ended.reason) == (ReservationState.REMOVED, "LostByCharger")
+
+
+async def test_reserved_again_within_the_settle_time_needs_no_frame(world: World) -> None:
+    await world.reserve()
+    await show(world, "Available")
+    await world.skip(seconds=30)
+    await show(world, "Reserved")
+    await world.skip(minutes=10)
+    assert world.charger.frames == ["ReserveNow"]
+
+
+async def test_a_driver_who_badges_in_is_not_reserved_over(world: World) -> None:
+    await world.reserve()
+    await show(world, "Available")
+    await world.skip(seconds=40)
+    await charge(world, id_tag="RFID-1")
+    assert (await world.handle.result()).state == ReservationState.USED
+    assert world.charger.frames == ["ReserveNow"]
+
+
+async def test_available_on_2_0_1_means_the_token_was_presented(world: World) -> None:
+    world.charger.protocol = "ocpp2.0.1"
+    await world.reserve()
+    await show(world, "Reserved")
+    await show(world, "Available")
+    await world.skip(seconds=110)
+    assert (await world.snapshot()).state == ReservationState.ACTIVE
+    ended = await world.end()
+    assert (ended.state, ended.reason) == (ReservationState.REMOVED, "ConsumedWithoutTransaction")
+    assert world.charger.frames == ["ReserveNow"]
+
+
+@pytest.mark.parametrize("protocol", ["ocpp1.6", "ocpp2.0.1"])
+async def test_a_charger_that_forgets_on_reboot_is_reserved_again(world: World, protocol: str) -> None:
+    world.charger.protocol = protocol
+    await world.reserve()
+    await world.tell("charger_booted", ChargerBooted(at=await world.now()))
+    await world.skip(seconds=70)
+    await world.until(lambda s: len(world.charger.frames) == 2)
+    assert (await world.snapshot()).state == ReservationState.ACTIVE
+
+
+async def test_a_charger_that_remembers_after_reboot_is_left_alone(world: World) -> None:
+    await world.reserve()
+    await world.tell("charger_booted", ChargerBooted(at=await world.now()))
+    await show(world, "Reserved")
+    await world.skip(minutes=10)
+    assert world.charger.frames == ["ReserveNow"]
+
+
+@pytest.mark.parametrize("status", ["Faulted", "Unavailable"])
+async def test_a_port_out_of_order_is_given_up_after_the_settle_time(world: World, status: str) -> None:
+    await world.reserve()
+    await show(world, status)
+    ended = await world.end()
+    assert (ended.state, ended.reason) == (ReservationState.REMOVED, f"Port{status}")
+    assert world.charger.frames == ["ReserveNow", "CancelReservation"]
+
+
+async def test_a_port_that_faults_and_comes_back_is_verified(world: World) -> None:
+    await world.reserve()
+    await show(world, "Faulted")
+    await world.skip(seconds=30)
+    await show(world, "Reserved")
+    await world.skip(seconds=70)
+    await world.until(lambda s: len(world.charger.frames) == 2)
+    assert (await world.snapshot()).state == ReservationState.ACTIVE
+
+
+async def test_removed_by_the_charger_comes_first_if_it_comes(world: World) -> None:
+    await world.reserve()
+    await show(world, "Faulted")
+    await world.tell(
+        "reservation_ended", ReservationEnded(at=await world.now(), reservation_id=7, status="Removed")
+    )
+    ended = await world.handle.result()
+    assert (ended.state, ended.reason) == (ReservationState.REMOVED, "RemovedByCharger")
+    assert world.charger.frames == ["ReserveNow"]
+
+
+async def test_expired_by_the_charger_near_the_time_is_believed(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    await world.skip(minutes=59, seconds=50)
+    await world.tell(
+        "reservation_ended", ReservationEnded(at=await world.now(), reservation_id=7, status="Expired")
+    )
+    ended = await world.handle.result()
+    assert (ended.state, ended.evidence) == (ReservationState.EXPIRED, "ReservationStatusUpdate Expired")
+
+
+async def test_expired_long_before_the_time_is_asked_again(world: World) -> None:
+    await world.reserve(world.terms(hours=8))
+    await world.tell(
+        "reservation_ended", ReservationEnded(at=await world.now(), reservation_id=7, status="Expired")
+    )
+    await world.skip(seconds=70)
+    await world.until(lambda s: len(world.charger.frames) == 2)
+    assert (await world.snapshot()).state == ReservationState.ACTIVE
+
+
+async def test_a_port_still_reserved_after_expiry_is_tidied_up(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    await show(world, "Reserved")
+    world.charger.cancel_answers.append(CANCELLED)
+    ended = await world.end()
+    assert ended.state == ReservationState.EXPIRED
+    assert world.charger.frames == ["ReserveNow", "CancelReservation"]
+    assert not world.charger.listeners
+
+
+async def test_a_charge_made_offline_before_expiry_is_a_use_when_it_is_reported(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    route, world.charger.route = world.charger.route, None
+    await world.skip(hours=3)
+    snapshot = await world.snapshot()
+    assert snapshot.state == ReservationState.EXPIRED
+    assert route is not None
+    world.charger.route = route
+    await world.tell("charger_connected", ChargerConnected(at=await world.now(), route=route))
+    await charge(world, id_tag="RFID-1", started_at=world.opened_at + timedelta(minutes=40), offline=True)
+    ended = await world.handle.result()
+    assert ended.state == ReservationState.USED
+    assert world.charger.frames == ["ReserveNow"]
+
+
+async def test_a_charge_that_began_after_expiry_is_no_use(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    world.charger.route = None
+    await world.skip(hours=3)
+    await charge(world, id_tag="RFID-1", started_at=world.opened_at + timedelta(hours=2), offline=True)
+    assert (await world.snapshot()).state == ReservationState.EXPIRED
+
+
+async def test_a_charger_that_stays_away_is_waited_for_one_day(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    world.charger.route = None
+    ended = await world.end()
+    assert ended.state == ReservationState.EXPIRED
+    assert timedelta(hours=25) < await world.now() - world.opened_at < timedelta(hours=25, minutes=5)
+
+
+async def test_the_wait_after_expiry_ends_when_the_charger_was_ready_for_the_settle_time(
+    world: World,
+) -> None:
+    await world.reserve(world.terms(hours=1))
+    world.charger.route = None
+    await world.skip(hours=3)
+    world.charger.route = Route(queue=world.gateway_queue, epoch=2)
+    world.charger.status = "Available"
+    await world.tell("charger_connected", ChargerConnected(at=await world.now(), route=world.charger.route))
+    assert (await world.end()).state == ReservationState.EXPIRED
+    assert await world.now() - world.opened_at < timedelta(hours=3, minutes=5)
+    assert world.charger.frames == ["ReserveNow"]
+
+
+async def test_a_new_reserve_ends_the_wait_after_expiry(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    route, world.charger.route = world.charger.route, None
+    await world.skip(hours=3)
+    world.charger.route = route
+    again = await world.reserve(world.terms(hours=9))
+    assert again.state == ReservationState.ACTIVE
+    assert world.charger.frames == ["ReserveNow", "ReserveNow"]
+
+
+async def test_an_undelivered_cancel_is_moot_at_expiry(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    world.go_offline()
+    assert (await world.cancel()).status == "Pending"
+    ended = await world.end()
+    assert ended.state == ReservationState.EXPIRED
+    assert world.charger.frames == ["ReserveNow"]
