@@ -89,7 +89,12 @@ _BOOT_FACTS = ("manufacturer", "model", "serial_number", "firmware_version")
 _SET_BOOT_FACTS = (
     sa.update(chargers)
     .where(chargers.c.id == bindparam("key"))
-    .values({name: sa.func.coalesce(bindparam(f"new_{name}"), chargers.c[name]) for name in _BOOT_FACTS})
+    .values(
+        {
+            name: sa.func.coalesce(bindparam(f"new_{name}", type_=chargers.c[name].type), chargers.c[name])
+            for name in _BOOT_FACTS
+        }
+    )
 )
 
 

@@ -15,7 +15,7 @@ Upsert = postgresql.Insert | sqlite.Insert
 
 
 class Connections(ABC):
-    """The connections to one database."""
+    """The connections to one database. Every method raises UnreachableError when it is away."""
 
     @abstractmethod
     async def query(self, statement: sa.Executable, **parameters: object) -> Rows:

@@ -15,17 +15,19 @@ from directory.keys import ApiKeys
 from directory.links import Links
 from directory.live import LiveReservations
 from directory.messages import Messages
-from directory.schema import check_schema, unreachable
+from directory.schema import check_schema
 from directory.tokens import Tokens
 from directory.transactions import Transactions
 
 
 class Directory:
-    """Every method of its parts is one short transaction of its own; one Directory serves a whole process."""
+    """Every method of its parts is one short transaction of its own; one Directory serves a whole process.
 
-    def __init__(self, connections: Connections, url: sa.URL) -> None:
+    Every method raises UnreachableError when the database is away.
+    """
+
+    def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._url = url
         self.chargers = Chargers(connections)
         self.keys = ApiKeys(connections)
         self.tokens = Tokens(connections)
@@ -48,13 +50,10 @@ class Directory:
         connections = connect(address)
         try:
             await connections.transaction(check_schema)
-        except (OSError, sa.exc.DBAPIError) as error:
-            await connections.close()
-            raise unreachable(address, error) from error
         except BaseException:
             await connections.close()
             raise
-        return cls(connections, address)
+        return cls(connections)
 
     async def close(self) -> None:
         """Close every connection; running statements end first."""
@@ -62,10 +61,7 @@ class Directory:
 
     async def ping(self) -> None:
         """Ask the database for its time. Raises UnreachableError."""
-        try:
-            await self._connections.query(sa.select(database_now()))
-        except (OSError, sa.exc.DBAPIError) as error:
-            raise unreachable(self._url, error) from error
+        await self._connections.query(sa.select(database_now()))
 
     async def __aenter__(self) -> Self:
         return self

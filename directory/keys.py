@@ -89,7 +89,7 @@ class ApiKeys:
 
 
 def _hash(raw_key: str) -> str:
-    return hashlib.sha256(raw_key.encode()).hexdigest()
+    return hashlib.sha256(raw_key.encode(errors="surrogatepass")).hexdigest()
 
 
 def _api_key(row: Row) -> ApiKey:

@@ -8,27 +8,32 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from directory.connections import Connections, Rows, T
+from directory.reaching import reaching
 
 
 class PostgresConnections(Connections):
     """The connections to a PostgreSQL database; a single statement goes without BEGIN and COMMIT."""
 
     def __init__(self, url: sa.URL) -> None:
+        self._url = url
         self._engine = postgres_engine(url)
         self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def query(self, statement: sa.Executable, **parameters: object) -> Rows:
-        async with self._single.connect() as connection:
-            return (await connection.execute(statement, parameters)).all()
+        with reaching(self._url):
+            async with self._single.connect() as connection:
+                return (await connection.execute(statement, parameters)).all()
 
     async def change(self, statement: sa.Executable, **parameters: object) -> Rows:
-        async with self._single.connect() as connection:
-            result = await connection.execute(statement, parameters)
-            return result.all() if result.returns_rows else ()
+        with reaching(self._url):
+            async with self._single.connect() as connection:
+                result = await connection.execute(statement, parameters)
+                return result.all() if result.returns_rows else ()
 
     async def transaction(self, work: Callable[[sa.Connection], T]) -> T:
-        async with self._engine.begin() as connection:
-            return await connection.run_sync(work)
+        with reaching(self._url):
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(work)
 
     def insert(self, table: sa.Table) -> postgresql.Insert:
         return postgresql.insert(table)

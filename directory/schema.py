@@ -9,8 +9,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from directory.errors import SchemaError, UnreachableError
+from directory.errors import SchemaError
 from directory.postgres import postgres_engine
+from directory.reaching import reaching
 from directory.sqlite import sqlite_engine
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -24,13 +25,11 @@ async def migrate_async(url: str) -> None:
     of a newer release, UnreachableError when the database does not answer.
     """
     address = sa.make_url(url)
-    try:
+    with reaching(address):
         if address.get_backend_name() == "sqlite":
             await asyncio.to_thread(_migrate_sqlite, address)
         else:
             await _migrate_postgres(address)
-    except (OSError, sa.exc.DBAPIError) as error:
-        raise unreachable(address, error) from error
 
 
 def migrate(url: str) -> None:
@@ -51,12 +50,6 @@ def check_schema(connection: sa.Connection) -> None:
     raise SchemaError(
         f"the directory's schema is {found}, of a newer release of Berth; this one knows {head}"
     )
-
-
-def unreachable(url: sa.URL, error: Exception) -> UnreachableError:
-    """The error for a database at `url` that does not answer; it shows no password."""
-    reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    return UnreachableError(f"no database at {url.render_as_string(hide_password=True)}: {reason}")
 
 
 def _migrate_sqlite(url: sa.URL) -> None:

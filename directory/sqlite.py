@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from directory.connections import Connections, Rows, T
+from directory.reaching import reaching
 
 _READERS = 4
 _PRAGMAS = (
@@ -27,6 +28,7 @@ class SqliteConnections(Connections):
     """The connections to a SQLite file."""
 
     def __init__(self, url: sa.URL) -> None:
+        self._url = url
         self._read_engine = sqlite_engine(url, size=_READERS)
         self._write_engine = sqlite_engine(url, size=1)
         # A reader that becomes a writer fails when another process wrote in between; this one waits instead.
@@ -36,7 +38,7 @@ class SqliteConnections(Connections):
 
     async def query(self, statement: sa.Executable, **parameters: object) -> Rows:
         def work() -> Rows:
-            with self._read_engine.connect() as connection:
+            with reaching(self._url), self._read_engine.connect() as connection:
                 return connection.execute(statement, parameters).all()
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
@@ -50,7 +52,7 @@ class SqliteConnections(Connections):
 
     async def transaction(self, work: Callable[[sa.Connection], T]) -> T:
         def in_transaction() -> T:
-            with self._write_engine.begin() as connection:
+            with reaching(self._url), self._write_engine.begin() as connection:
                 return work(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._writer, in_transaction)

@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from directory.instant import Instant
+from directory.wire_text import WireText
 
 IDENTITY_LENGTH = 48
 """OCPP 2.0.1 identifierString[48]; 1.6 leaves 20 of it unused."""
@@ -33,19 +34,19 @@ chargers = sa.Table(
     "chargers",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("ocpp_identity", sa.String(IDENTITY_LENGTH), nullable=False),
-    sa.Column("identity_key", sa.String, nullable=False, unique=True),  # the identity, case folded
-    sa.Column("name", sa.String),
-    sa.Column("site_id", sa.String, index=True),
-    sa.Column("external_id", sa.String, unique=True),
-    sa.Column("manufacturer", sa.String),
-    sa.Column("model", sa.String),
-    sa.Column("serial_number", sa.String),
-    sa.Column("firmware_version", sa.String),
+    sa.Column("ocpp_identity", WireText(IDENTITY_LENGTH), nullable=False),
+    sa.Column("identity_key", WireText, nullable=False, unique=True),  # the identity, case folded
+    sa.Column("name", WireText),
+    sa.Column("site_id", WireText, index=True),
+    sa.Column("external_id", WireText, unique=True),
+    sa.Column("manufacturer", WireText),
+    sa.Column("model", WireText),
+    sa.Column("serial_number", WireText),
+    sa.Column("firmware_version", WireText),
     sa.Column("latitude", sa.Double),
     sa.Column("longitude", sa.Double),
-    sa.Column("charger_type", sa.String),
-    sa.Column("password_hash", sa.String),
+    sa.Column("charger_type", WireText),
+    sa.Column("password_hash", WireText),
     sa.Column("created_at", Instant, nullable=False),
     **_NEVER_REUSED,
 )
@@ -56,14 +57,14 @@ ports = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     _charger(),
     sa.Column("port_number", sa.Integer, nullable=False),
-    sa.Column("name", sa.String),
-    sa.Column("plug_type", sa.String),
+    sa.Column("name", WireText),
+    sa.Column("plug_type", WireText),
     sa.Column("maximum_power_kw", sa.Double),
-    sa.Column("status", sa.String),
+    sa.Column("status", WireText),
     sa.Column("status_at", Instant),
-    sa.Column("error_code", sa.String),
-    sa.Column("vendor_error_code", sa.String),
-    sa.Column("info", sa.String),
+    sa.Column("error_code", WireText),
+    sa.Column("vendor_error_code", WireText),
+    sa.Column("info", WireText),
     sa.UniqueConstraint("charger_id", "port_number"),
     **_NEVER_REUSED,
 )
@@ -74,23 +75,23 @@ connectors = sa.Table(
     sa.Column("charger_id", sa.ForeignKey("chargers.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("port_number", sa.Integer, primary_key=True, autoincrement=False),  # 0 = the charger itself
     sa.Column("connector_id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("status", sa.String, nullable=False),
+    sa.Column("status", WireText, nullable=False),
 )
 
 tokens = sa.Table(
     "tokens",
     metadata,
-    sa.Column("token_key", sa.String, primary_key=True),  # the tag, case folded
-    sa.Column("id_tag", sa.String, nullable=False),
-    sa.Column("parent_id_tag", sa.String),
-    sa.Column("status", sa.String, nullable=False),
+    sa.Column("token_key", WireText, primary_key=True),  # the tag, case folded
+    sa.Column("id_tag", WireText, nullable=False),
+    sa.Column("parent_id_tag", WireText),
+    sa.Column("status", WireText, nullable=False),
 )
 
 api_keys = sa.Table(
     "api_keys",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.String, nullable=False),
+    sa.Column("name", WireText, nullable=False),
     sa.Column("key_hash", sa.String(64), nullable=False, unique=True),  # SHA-256, hexadecimal
     sa.Column("rights", sa.JSON, nullable=False),
     sa.Column("site_ids", sa.JSON(none_as_null=True)),  # null = all
@@ -105,9 +106,9 @@ api_keys = sa.Table(
 gateways = sa.Table(
     "gateways",
     metadata,
-    sa.Column("incarnation", sa.String, primary_key=True),
-    sa.Column("gateway_id", sa.String, nullable=False),
-    sa.Column("queue", sa.String, nullable=False),
+    sa.Column("incarnation", WireText, primary_key=True),
+    sa.Column("gateway_id", WireText, nullable=False),
+    sa.Column("queue", WireText, nullable=False),
     sa.Column("started_at", Instant, nullable=False),
     sa.Column("heartbeat_at", Instant, nullable=False),
 )
@@ -117,8 +118,8 @@ links = sa.Table(
     metadata,
     sa.Column("charger_id", sa.ForeignKey("chargers.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("epoch", sa.BigInteger, nullable=False),  # counts the charger's sockets, for ever
-    sa.Column("incarnation", sa.String, index=True),  # null = no socket
-    sa.Column("protocol", sa.String, nullable=False),
+    sa.Column("incarnation", WireText, index=True),  # null = no socket
+    sa.Column("protocol", WireText, nullable=False),
     sa.Column("connected_at", Instant, nullable=False),
     sa.Column("ready_at", Instant),
     sa.Column("disconnected_at", Instant),
@@ -128,13 +129,13 @@ links = sa.Table(
 live_reservations = sa.Table(
     "live_reservations",
     metadata,
-    sa.Column("workflow_id", sa.String, primary_key=True),
-    sa.Column("first_run_id", sa.String, nullable=False),
+    sa.Column("workflow_id", WireText, primary_key=True),
+    sa.Column("first_run_id", WireText, nullable=False),
     sa.Column("charger_id", sa.Integer, nullable=False, index=True),
     sa.Column("reservation_id", sa.Integer, nullable=False),
     sa.Column("port_number", sa.Integer),  # null = any port
-    sa.Column("id_tag", sa.String, nullable=False),
-    sa.Column("parent_id_tag", sa.String),
+    sa.Column("id_tag", WireText, nullable=False),
+    sa.Column("parent_id_tag", WireText),
     sa.Column("accepted", sa.Boolean, nullable=False),
     sa.Column("expires_at", Instant, nullable=False),
 )
@@ -144,16 +145,16 @@ transactions = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("charger_id", sa.Integer, nullable=False),
-    sa.Column("start_key", sa.String, nullable=False),  # what makes two reports one transaction
-    sa.Column("ocpp_transaction_id", sa.String),
+    sa.Column("start_key", WireText, nullable=False),  # what makes two reports one transaction
+    sa.Column("ocpp_transaction_id", WireText),
     sa.Column("port_number", sa.Integer, nullable=False),
-    sa.Column("id_tag", sa.String),
+    sa.Column("id_tag", WireText),
     sa.Column("started_at", Instant, nullable=False),
     sa.Column("meter_start", sa.Double),
     sa.Column("reservation_id", sa.Integer),
     sa.Column("ended_at", Instant),
     sa.Column("meter_stop", sa.Double),
-    sa.Column("reason", sa.String),
+    sa.Column("reason", WireText),
     sa.UniqueConstraint("charger_id", "start_key"),
     sa.Index(None, "charger_id", "ended_at"),
     sa.Index(None, "charger_id", "port_number", "started_at"),
@@ -165,8 +166,8 @@ events = sa.Table(
     metadata,
     sa.Column("id", _BigId, primary_key=True),
     sa.Column("charger_id", sa.Integer, nullable=False),
-    sa.Column("workflow_id", sa.String, nullable=False),
-    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("workflow_id", WireText, nullable=False),
+    sa.Column("kind", WireText, nullable=False),
     sa.Column("payload_json", sa.Text, nullable=False),
     sa.Column("stored_at", Instant, nullable=False),
     sa.Index(None, "charger_id", "id"),
@@ -179,10 +180,10 @@ messages = sa.Table(
     sa.Column("id", _BigId, primary_key=True),
     sa.Column("created_at", Instant, nullable=False, index=True),
     sa.Column("charger_id", sa.Integer),
-    sa.Column("ocpp_identity", sa.String, nullable=False),
-    sa.Column("protocol", sa.String, nullable=False),
-    sa.Column("sender", sa.String, nullable=False),
-    sa.Column("message_type", sa.String, nullable=False),
+    sa.Column("ocpp_identity", WireText, nullable=False),
+    sa.Column("protocol", WireText, nullable=False),
+    sa.Column("sender", WireText, nullable=False),
+    sa.Column("message_type", WireText, nullable=False),
     sa.Column("payload_json", sa.Text, nullable=False),
     sa.Column("response_json", sa.Text),
     sa.Index(None, "charger_id", "id"),

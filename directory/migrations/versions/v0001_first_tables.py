@@ -182,21 +182,3 @@ def upgrade() -> None:
         sa.UniqueConstraint("charger_id", "port_number", name="uq_ports_charger_id_port_number"),
         sqlite_autoincrement=True,
     )
-
-
-def downgrade() -> None:
-    """Drop every table."""
-    for table in (
-        "ports",
-        "links",
-        "connectors",
-        "transactions",
-        "tokens",
-        "messages",
-        "live_reservations",
-        "gateways",
-        "events",
-        "chargers",
-        "api_keys",
-    ):
-        op.drop_table(table)
