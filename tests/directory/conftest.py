@@ -1,0 +1,97 @@
+"""Every test here runs on SQLite and on PostgreSQL, each on a database of its own."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from directory import Charger, Directory, NewCharger, NewPort, migrate
+from directory.connections import Connections, connect
+from tests.directory.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for the session."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the schema, to copy."""
+    file = tmp_path_factory.mktemp("directory") / "template.db"
+    migrate(f"sqlite+aiosqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: PostgresServer) -> str:
+    """The name of a PostgreSQL database with the schema, to copy."""
+    name = postgres.create_database()
+    migrate(postgres.url(name))
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Which database a test runs on."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def empty_url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A database without a schema; a SQLite file does not exist yet."""
+    if backend == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'berth.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.url(server.create_database())
+
+
+@pytest.fixture
+def url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A database with the schema."""
+    if backend == "sqlite":
+        file = shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "berth.db")
+        return f"sqlite+aiosqlite:///{file}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.url(server.create_database(request.getfixturevalue("migrated_database")))
+
+
+@pytest.fixture
+async def directory(url: str) -> AsyncIterator[Directory]:
+    """An open directory, empty."""
+    async with await Directory.open(url) as directory:
+        yield directory
+
+
+@pytest.fixture
+async def other(url: str, directory: Directory) -> AsyncIterator[Directory]:
+    """The same directory as another process sees it."""
+    async with await Directory.open(url) as other:
+        yield other
+
+
+@pytest.fixture
+async def connections(url: str) -> AsyncIterator[Connections]:
+    """A way around the directory, to let time pass in the database."""
+    connections = connect(make_url(url))
+    yield connections
+    await connections.close()
+
+
+@pytest.fixture
+async def charger(directory: Directory) -> Charger:
+    """A charger with two ports."""
+    return await directory.chargers.add(NewCharger("CP-1", ports=[NewPort(1), NewPort(2)]))
+
+
+@pytest.fixture
+def now() -> datetime:
+    """An instant to reckon from, to the microsecond."""
+    return datetime.now(UTC)

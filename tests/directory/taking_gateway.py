@@ -1,0 +1,21 @@
+"""Run as a process of its own: takes a charger's socket again and again, and writes each epoch it got."""
+
+import asyncio
+import sys
+
+from directory import Directory
+
+
+async def main(url: str, incarnation: str, charger_id: int, times: int) -> None:
+    """Take, mark ready and release `times` times."""
+    async with await Directory.open(url) as directory:
+        await directory.links.start(incarnation, incarnation, f"queue-{incarnation}")
+        for _ in range(times):
+            epoch = await directory.links.take(charger_id, incarnation, "ocpp1.6")
+            await directory.links.mark_ready(charger_id, epoch)
+            await directory.links.release(charger_id, epoch)
+            sys.stdout.write(f"{epoch}\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

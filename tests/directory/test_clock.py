@@ -1,0 +1,42 @@
+"""The database's clock and how instants are stored."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from directory import database_now
+from directory.connections import Connections
+from directory.instant import Instant
+
+
+async def test_the_database_tells_unix_seconds(connections: Connections) -> None:
+    before = datetime.now(UTC).timestamp()
+    (row,) = await connections.query(sa.select(database_now()))
+    after = datetime.now(UTC).timestamp()
+    assert isinstance(row[0], float)
+    assert before - 0.002 <= row[0] <= after + 0.002, "SQLite counts milliseconds"
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        datetime(2026, 11, 23, 14, 0, 0, 123457, UTC),
+        datetime(2099, 12, 31, 23, 59, 59, 999999, UTC),
+        datetime(2026, 3, 29, 2, 30, tzinfo=timezone(timedelta(hours=2))),
+        datetime(1970, 1, 1, tzinfo=UTC),
+    ],
+)
+async def test_an_instant_comes_back_to_the_microsecond_in_utc(
+    connections: Connections, instant: datetime
+) -> None:
+    (row,) = await connections.query(sa.select(sa.literal(instant, Instant())))
+    assert row[0] == instant
+    assert row[0].tzinfo is UTC
+
+
+async def test_a_naive_datetime_is_refused(connections: Connections) -> None:
+    naive: Any = datetime(2026, 11, 23)  # noqa: DTZ001  # the point of the test
+    with pytest.raises(sa.exc.StatementError, match="time zone"):
+        await connections.query(sa.select(sa.literal(naive, Instant())))

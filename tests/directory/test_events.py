@@ -1,0 +1,69 @@
+"""Events wait in order until their workflow has heard them."""
+
+from datetime import datetime, timedelta
+
+from directory import Charger, Directory, NewEvent
+from directory.connections import Connections
+from directory.tables import gateways
+from tests.directory.time_passes import age
+
+
+async def test_events_come_back_in_the_order_they_were_stored(directory: Directory, now: datetime) -> None:
+    first = await directory.events.store(1, "w-1", "port_status", '{"a": 1}')
+    more = await directory.events.store_many(
+        [
+            NewEvent(1, "w-2", "charger_booted", "{}"),
+            NewEvent(2, "w-3", "x", "{}"),
+            NewEvent(1, "w-1", "y", "{}"),
+        ]
+    )
+    assert [first, *more] == sorted({first, *more})
+    events = await directory.events.next_of(1, 10)
+    assert [(event.id, event.workflow_id, event.kind) for event in events] == [
+        (first, "w-1", "port_status"),
+        (more[0], "w-2", "charger_booted"),
+        (more[2], "w-1", "y"),
+    ]
+    assert (events[0].charger_id, events[0].payload_json) == (1, '{"a": 1}')
+    assert abs(events[0].stored_at - now) < timedelta(minutes=1)
+    assert [event.id for event in await directory.events.next_of(1, 2)] == [first, more[0]]
+
+
+async def test_delivered_events_are_gone_and_their_ids_never_come_back(directory: Directory) -> None:
+    ids = [await directory.events.store(1, "w", "k", "{}") for _ in range(3)]
+    await directory.events.delivered(ids[:2])
+    assert [event.id for event in await directory.events.next_of(1)] == ids[2:]
+    await directory.events.delivered(ids)
+    assert await directory.events.store(1, "w", "k", "{}") > ids[2]
+
+
+async def test_nothing_to_store_and_nothing_delivered_are_nothing(directory: Directory) -> None:
+    assert await directory.events.store_many([]) == []
+    await directory.events.delivered([])
+    assert await directory.events.next_of(1) == []
+
+
+async def test_many_events_are_stored_and_delivered_at_once(directory: Directory) -> None:
+    ids = await directory.events.store_many([NewEvent(1, "w", f"k{n}", "{}") for n in range(2000)])
+    stored = await directory.events.next_of(1, 5000)
+    assert [(event.id, event.kind) for event in stored] == [(i, f"k{n}") for n, i in enumerate(ids)]
+    await directory.events.delivered(ids)
+    assert await directory.events.next_of(1) == []
+
+
+async def test_orphans_are_chargers_whose_socket_no_live_gateway_holds(
+    directory: Directory, charger: Charger, connections: Connections
+) -> None:
+    second = await directory.chargers.register("CP-2")
+    for charger_id in (second.id, charger.id, charger.id):
+        await directory.events.store(charger_id, "w", "k", "{}")
+    assert await directory.events.orphans(10) == [second.id, charger.id]
+    assert await directory.events.orphans(1) == [second.id]
+    await directory.links.start("one", "g", "queue-1")
+    epoch = await directory.links.take(second.id, "one", "ocpp1.6")
+    assert await directory.events.orphans(10) == [charger.id]
+    await age(connections, gateways.c.heartbeat_at, timedelta(seconds=16))
+    assert await directory.events.orphans(10) == [second.id, charger.id]
+    await directory.links.heartbeat("one")
+    await directory.links.release(second.id, epoch)
+    assert await directory.events.orphans(10) == [second.id, charger.id]

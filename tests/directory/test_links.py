@@ -1,0 +1,117 @@
+"""Which gateway holds a charger's socket, and until when that is believed."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from directory import Charger, Directory
+from directory.connections import Connections
+from directory.tables import gateways, links
+from tests.directory.time_passes import age
+
+
+@pytest.fixture
+async def epoch(directory: Directory, charger: Charger) -> int:
+    """A ready socket of the charger, held by incarnation "one"."""
+    await directory.links.start("one", "g", "queue-1")
+    epoch = await directory.links.take(charger.id, "one", "ocpp1.6")
+    assert await directory.links.mark_ready(charger.id, epoch)
+    return epoch
+
+
+async def test_a_route_leads_to_the_gateway_of_a_ready_socket(
+    directory: Directory, charger: Charger, now: datetime
+) -> None:
+    await directory.links.start("one", "g", "queue-1")
+    assert await directory.links.route(charger.id) is None
+    epoch = await directory.links.take(charger.id, "one", "ocpp1.6")
+    assert await directory.links.route(charger.id) is None, "connected is not ready"
+    assert await directory.links.ready_for(charger.id) is None
+    await directory.links.mark_ready(charger.id, epoch)
+    link = await directory.links.route(charger.id)
+    assert link is not None
+    assert (link.charger_id, link.incarnation, link.queue) == (charger.id, "one", "queue-1")
+    assert (link.epoch, link.protocol) == (epoch, "ocpp1.6")
+    assert now - timedelta(minutes=1) < link.connected_at <= link.ready_at
+    assert link.ready_at.utcoffset() == timedelta(0)
+
+
+async def test_readiness_counts_from_its_first_moment(
+    directory: Directory, charger: Charger, connections: Connections, epoch: int
+) -> None:
+    await age(connections, links.c.ready_at, timedelta(seconds=100))
+    assert await directory.links.mark_ready(charger.id, epoch)
+    ready_for = await directory.links.ready_for(charger.id)
+    assert ready_for is not None
+    assert timedelta(seconds=100) <= ready_for < timedelta(seconds=160)
+
+
+async def test_a_silent_gateway_is_dead_until_it_is_heard_again(
+    directory: Directory, charger: Charger, connections: Connections, epoch: int
+) -> None:
+    await age(connections, gateways.c.heartbeat_at, timedelta(seconds=14))
+    assert await directory.links.route(charger.id) is not None
+    await age(connections, gateways.c.heartbeat_at, timedelta(seconds=2))
+    assert await directory.links.route(charger.id) is None
+    assert await directory.links.ready_for(charger.id) is None
+    assert await directory.links.heartbeat("one")
+    assert await directory.links.route(charger.id) is not None
+
+
+async def test_an_unknown_gateway_learns_that_it_is_unknown(directory: Directory) -> None:
+    assert not await directory.links.heartbeat("never started")
+
+
+async def test_a_released_socket_is_gone_and_its_epoch_stays_counted(
+    directory: Directory, charger: Charger, epoch: int
+) -> None:
+    assert await directory.links.release(charger.id, epoch)
+    assert await directory.links.route(charger.id) is None
+    assert not await directory.links.owns(charger.id, epoch)
+    assert not await directory.links.release(charger.id, epoch)
+    assert not await directory.links.mark_ready(charger.id, epoch)
+    assert await directory.links.take(charger.id, "one", "ocpp1.6") > epoch
+
+
+async def test_the_newer_socket_wins_and_the_older_can_do_it_no_harm(
+    directory: Directory, other: Directory, charger: Charger, epoch: int
+) -> None:
+    await other.links.start("two", "h", "queue-2")
+    newer = await other.links.take(charger.id, "two", "ocpp2.0.1")
+    assert newer > epoch
+    assert not await directory.links.owns(charger.id, epoch)
+    assert await other.links.owns(charger.id, newer)
+    assert not await directory.links.mark_ready(charger.id, epoch), "readiness is not inherited"
+    assert await directory.links.route(charger.id) is None
+    assert await other.links.mark_ready(charger.id, newer)
+    assert not await directory.links.release(charger.id, epoch)
+    link = await directory.links.route(charger.id)
+    assert link is not None
+    assert (link.queue, link.epoch, link.protocol) == ("queue-2", newer, "ocpp2.0.1")
+
+
+async def test_a_stopped_gateway_leaves_no_link_of_its_own_and_all_of_others(
+    directory: Directory, charger: Charger, epoch: int
+) -> None:
+    second = await directory.chargers.register("CP-2")
+    await directory.links.start("two", "h", "queue-2")
+    kept = await directory.links.take(second.id, "two", "ocpp1.6")
+    await directory.links.mark_ready(second.id, kept)
+    await directory.links.stop("one")
+    assert await directory.links.route(charger.id) is None
+    assert not await directory.links.owns(charger.id, epoch)
+    assert not await directory.links.heartbeat("one")
+    assert await directory.links.route(second.id) is not None
+    assert await directory.links.take(charger.id, "two", "ocpp1.6") > epoch
+
+
+async def test_a_gateway_silent_for_a_day_is_forgotten_by_the_next_start(
+    directory: Directory, charger: Charger, connections: Connections, epoch: int
+) -> None:
+    await age(connections, gateways.c.heartbeat_at, timedelta(hours=25))
+    await directory.links.start("two", "g", "queue-2")
+    assert not await directory.links.heartbeat("one")
+    found = await directory.chargers.by_id(charger.id)
+    assert found is not None
+    assert found.status_at is not None
+    assert timedelta(hours=24) < datetime.now().astimezone() - found.status_at < timedelta(hours=26)

@@ -1,0 +1,81 @@
+"""The message log: found by charger, time and type, newest first."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from directory import Directory, LoggedMessage, NewCharger
+from directory.connections import Connections
+from directory.tables import messages
+from tests.directory.time_passes import age
+
+
+@pytest.fixture
+def message(now: datetime) -> LoggedMessage:
+    """A heartbeat of charger 1."""
+    return LoggedMessage(now, 1, "CP-1", "ocpp1.6", "charger", "Heartbeat", "{}", '{"currentTime": "x"}')
+
+
+async def test_a_message_comes_back_as_it_was_written(directory: Directory, message: LoggedMessage) -> None:
+    unanswered = replace(message, sender="berth", message_type="ReserveNow", response_json=None)
+    await directory.messages.write([message, unanswered])
+    newest, oldest = await directory.messages.query()
+    assert newest.id is not None
+    assert oldest.id is not None
+    assert newest.id > oldest.id
+    assert (replace(oldest, id=None), replace(newest, id=None)) == (message, unanswered)
+
+
+async def test_nothing_to_write_is_nothing(directory: Directory) -> None:
+    await directory.messages.write([])
+    assert await directory.messages.query() == []
+
+
+async def test_pages_follow_each_other_without_gap_or_overlap(
+    directory: Directory, message: LoggedMessage
+) -> None:
+    await directory.messages.write([replace(message, payload_json=f"[{n}]") for n in range(5)])
+    first = await directory.messages.query(limit=2)
+    second = await directory.messages.query(limit=2, before_id=first[-1].id)
+    third = await directory.messages.query(limit=2, before_id=second[-1].id)
+    assert [found.payload_json for found in (*first, *second, *third)] == ["[4]", "[3]", "[2]", "[1]", "[0]"]
+
+
+async def test_messages_are_found_by_charger_time_and_type(
+    directory: Directory, message: LoggedMessage, now: datetime
+) -> None:
+    north = await directory.chargers.add(NewCharger("CP-N", site_id="north"))
+    hour = timedelta(hours=1)
+    await directory.messages.write(
+        [
+            replace(message, charger_id=north.id, created_at=now - 2 * hour, payload_json="[0]"),
+            replace(message, charger_id=north.id + 1, created_at=now - hour, payload_json="[1]"),
+            replace(message, charger_id=north.id, message_type="Authorize", payload_json="[2]"),
+            replace(message, charger_id=None, payload_json="[3]"),
+        ]
+    )
+
+    async def found(**criteria: object) -> list[str]:
+        return [item.payload_json for item in await directory.messages.query(**criteria)]  # type: ignore[arg-type]  # any of query's
+
+    assert await found() == ["[3]", "[2]", "[1]", "[0]"]
+    assert await found(charger_id=north.id) == ["[2]", "[0]"]
+    assert await found(charger_ids={north.id + 1}) == ["[1]"]
+    assert await found(charger_id=north.id, charger_ids={north.id + 1}) == [], "outside the scope"
+    assert await found(charger_ids=[]) == []
+    assert await found(site_ids={"north"}) == ["[2]", "[0]"]
+    assert await found(types=["Authorize", "BootNotification"]) == ["[2]"]
+    assert await found(start=now - hour) == ["[3]", "[2]", "[1]"]
+    assert await found(end=now - hour) == ["[0]"]
+    assert await found(start=now - 2 * hour, end=now, limit=1) == ["[1]"]
+
+
+async def test_old_messages_are_pruned_however_many(
+    directory: Directory, connections: Connections, message: LoggedMessage
+) -> None:
+    await directory.messages.write([message] * 5_001)
+    await age(connections, messages.c.created_at, timedelta(days=31))
+    await directory.messages.write([message])
+    assert await directory.messages.prune(timedelta(days=30)) == 5_001
+    assert [replace(found, id=None) for found in await directory.messages.query()] == [message]

@@ -1,0 +1,101 @@
+"""From the statuses of connectors to the status of a port."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from directory import Charger, Directory, NewCharger, StatusChange
+
+
+async def test_a_report_changes_its_port_once(directory: Directory, charger: Charger, now: datetime) -> None:
+    port = charger.ports[0]
+    later = now + timedelta(seconds=1)
+    report = directory.chargers.record_status
+    assert await report(charger.id, 1, 1, "Preparing", now) == StatusChange(port.id, 1, None, "Preparing")
+    assert await report(charger.id, 1, 1, "Preparing", later) is None
+    assert await report(charger.id, 1, 1, "Charging", later) == StatusChange(
+        port.id, 1, "Preparing", "Charging"
+    )
+    assert await report(charger.id, 2, 2, "Charging", later) is not None, "the other port has its own"
+
+
+async def test_the_last_report_is_kept_with_its_details(
+    directory: Directory, charger: Charger, now: datetime
+) -> None:
+    report = directory.chargers.record_status
+    await report(charger.id, 1, 1, "Faulted", now, "GroundFailure", "E7", "wet")
+    found = await directory.chargers.by_id(charger.id)
+    assert found is not None
+    port = found.ports[0]
+    assert (port.status, port.status_at, port.error_code) == ("Faulted", now, "GroundFailure")
+    assert (port.vendor_error_code, port.info) == ("E7", "wet")
+    later = now + timedelta(seconds=5)
+    await report(charger.id, 1, 1, "Faulted", later)
+    found = await directory.chargers.by_id(charger.id)
+    assert found is not None
+    assert (found.ports[0].status_at, found.ports[0].error_code) == (later, None)
+
+
+@pytest.mark.parametrize(
+    ("of_the_connectors", "of_the_port"),
+    [
+        (["Available", "Occupied"], "Occupied"),
+        (["Occupied", "Reserved"], "Occupied"),
+        (["Available", "Reserved"], "Reserved"),
+        (["Available", "Faulted"], "Available"),
+        (["Unavailable", "Faulted"], "Faulted"),
+        (["Unavailable", "Unavailable"], "Unavailable"),
+        (["Unavailable", "Available", "Occupied"], "Occupied"),
+    ],
+)
+async def test_several_connectors_make_one_status(
+    directory: Directory, charger: Charger, now: datetime, of_the_connectors: list[str], of_the_port: str
+) -> None:
+    for connector_id, status in enumerate(of_the_connectors, start=1):
+        await directory.chargers.record_status(charger.id, 1, connector_id, status, now)
+    found = await directory.chargers.by_id(charger.id)
+    assert found is not None
+    assert found.ports[0].status == of_the_port
+
+
+async def test_a_connector_that_changes_nothing_for_its_port_is_no_change(
+    directory: Directory, charger: Charger, now: datetime
+) -> None:
+    await directory.chargers.record_status(charger.id, 1, 1, "Occupied", now)
+    await directory.chargers.record_status(charger.id, 1, 2, "Available", now)
+    assert await directory.chargers.record_status(charger.id, 1, 2, "Faulted", now) is None
+    assert await directory.chargers.record_status(charger.id, 1, 1, "Available", now) == StatusChange(
+        charger.ports[0].id, 1, "Occupied", "Available"
+    )
+
+
+async def test_an_unknown_port_appears_only_on_request(directory: Directory, now: datetime) -> None:
+    charger = await directory.chargers.add(NewCharger("CP-1"))
+    assert await directory.chargers.record_status(charger.id, 1, 1, "Available", now) is None
+    change = await directory.chargers.record_status(charger.id, 1, 1, "Available", now, create=True)
+    found = await directory.chargers.by_id(charger.id)
+    assert found is not None
+    assert change == StatusChange(found.ports[0].id, 1, None, "Available")
+
+
+async def test_number_0_is_the_charger_itself_and_no_port(
+    directory: Directory, charger: Charger, now: datetime
+) -> None:
+    report = directory.chargers.record_status
+    assert await report(charger.id, 0, 0, "Available", now, create=True) == StatusChange(
+        None, 0, None, "Available"
+    )
+    assert await report(charger.id, 0, 0, "Available", now) is None
+    assert await report(charger.id, 0, 0, "Faulted", now) == StatusChange(None, 0, "Available", "Faulted")
+    found = await directory.chargers.by_id(charger.id)
+    assert found is not None
+    assert [port.port_number for port in found.ports] == [1, 2]
+
+
+@pytest.mark.parametrize("port_number", [0, 1])
+async def test_a_charger_removed_meanwhile_is_no_error(
+    directory: Directory, charger: Charger, now: datetime, port_number: int
+) -> None:
+    await directory.chargers.remove(charger.id)
+    report = directory.chargers.record_status
+    assert await report(charger.id, port_number, 1, "Available", now, create=True) is None

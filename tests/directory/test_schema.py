@@ -1,0 +1,87 @@
+"""The schema's version: created, found equal to the models, refused when it is not ours."""
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from directory import Directory, SchemaError, migrate, migrate_async, schema
+from directory.connections import Connections
+from directory.tables import metadata
+
+VERSION = sa.table("alembic_version", sa.column("version_num"))
+
+
+async def test_the_migrations_make_exactly_the_tables_of_the_models(connections: Connections) -> None:
+    def differences(connection: sa.Connection) -> Any:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        return compare_metadata(context, metadata)
+
+    assert await connections.transaction(differences) == []
+
+
+async def test_a_comparison_sees_a_missing_table(connections: Connections) -> None:
+    """The test above would pass too if the comparison looked at nothing."""
+
+    def differences(connection: sa.Connection) -> Any:
+        connection.exec_driver_sql("DROP TABLE tokens")
+        return compare_metadata(MigrationContext.configure(connection), metadata)
+
+    assert [(verb, table.name) for verb, table in await connections.transaction(differences)] == [
+        ("add_table", "tokens")
+    ]
+
+
+async def test_a_database_without_a_schema_is_refused(empty_url: str) -> None:
+    with pytest.raises(SchemaError, match="migrate"):
+        await Directory.open(empty_url)
+
+
+async def test_a_missing_file_is_refused_and_not_created(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match="migrate"):
+        await Directory.open(f"sqlite+aiosqlite:///{tmp_path / 'none.db'}")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_file_is_created_with_its_folder(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'var' / 'berth.db'}"
+    await migrate_async(url)
+    async with await Directory.open(url) as directory:
+        await directory.ping()
+
+
+async def test_a_newer_schema_is_refused(url: str, connections: Connections) -> None:
+    await connections.change(sa.update(VERSION).values(version_num="9999"))
+    with pytest.raises(SchemaError, match="newer"):
+        await Directory.open(url)
+    with pytest.raises(SchemaError, match="newer"):
+        await migrate_async(url)
+
+
+async def test_an_older_schema_is_refused_until_it_is_migrated(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrations = Path(shutil.copytree(Path(schema.__file__).parent / "migrations", tmp_path / "migrations"))
+    (migrations / "versions" / "next.py").write_text(
+        'from alembic import op\nrevision, down_revision = "next", "0001"\n'
+        'def upgrade():\n    op.execute("CREATE TABLE extra (id INTEGER)")\n'
+    )
+    monkeypatch.setattr(schema, "_MIGRATIONS", migrations)
+    with pytest.raises(SchemaError, match=r"0001.*needs next"):
+        await Directory.open(url)
+    await migrate_async(url)
+    async with await Directory.open(url) as directory:
+        await directory.ping()
+
+
+async def test_processes_that_migrate_at_once_wait_for_each_other(empty_url: str) -> None:
+    await asyncio.gather(*(asyncio.to_thread(migrate, empty_url) for _ in range(4)))
+    async with await Directory.open(empty_url) as directory:
+        await directory.ping()
