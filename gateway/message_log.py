@@ -1,0 +1,128 @@
+"""The log of every CALL with its answer: kept in memory for a moment, written in batches.
+
+It never delays a socket: when the database cannot keep up, the oldest entries are dropped and counted.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+import structlog
+
+from directory import LoggedMessage
+from gateway.frames import Answer, BrokenAnswer, CallError, CallResult, Payload
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 500
+_WRITE_EVERY = 0.5  # seconds
+_RETRY_AFTER = 5.0  # seconds, while the database fails
+_HIDDEN = "***"
+_SECRET_KEYS = frozenset({"password", "basicauthpassword", "authorizationkey"})
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A CALL and what was answered; `answer` is None when none came."""
+
+    at: datetime
+    charger_id: int
+    ocpp_identity: str
+    subprotocol: str
+    sender: Literal["charger", "berth"]
+    action: str
+    payload: Payload
+    answer: Answer | None
+
+
+class MessageLog:
+    """A bounded buffer before `directory.messages`."""
+
+    def __init__(
+        self, write: Callable[[Sequence[LoggedMessage]], Awaitable[None]], capacity: int = 20_000
+    ) -> None:
+        self.dropped_count = 0
+        self._write = write
+        self._capacity = capacity
+        self._waiting: deque[Exchange] = deque()
+
+    def add(self, exchange: Exchange) -> None:
+        """Keep an exchange until it is written; drops the oldest one when the buffer is full."""
+        if len(self._waiting) >= self._capacity:
+            self._waiting.popleft()
+            self.dropped_count += 1
+        self._waiting.append(exchange)
+
+    async def run(self) -> None:
+        """Write what is waiting, for ever."""
+        while True:
+            await asyncio.sleep(_WRITE_EVERY)
+            try:
+                await self.flush()
+            except Exception:
+                log.exception("message_log_not_written", waiting_count=len(self._waiting))
+                await asyncio.sleep(_RETRY_AFTER)
+
+    async def flush(self) -> None:
+        """Write everything that waits now. Raises when the database fails; nothing is lost then."""
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+            try:
+                await self._write([_logged(exchange) for exchange in batch])
+            except BaseException:
+                self._waiting.extendleft(reversed(batch))
+                raise
+
+
+def _logged(exchange: Exchange) -> LoggedMessage:
+    return LoggedMessage(
+        created_at=exchange.at,
+        charger_id=exchange.charger_id,
+        ocpp_identity=exchange.ocpp_identity,
+        protocol=exchange.subprotocol,
+        sender=exchange.sender,
+        message_type=exchange.action,
+        payload_json=_json(exchange.payload),
+        response_json=_response(exchange.answer),
+    )
+
+
+def _response(answer: Answer | None) -> str | None:
+    if isinstance(answer, CallResult):
+        return _json(answer.payload)
+    if isinstance(answer, CallError):
+        return _json({"errorCode": answer.code, "errorDescription": answer.description})
+    if isinstance(answer, BrokenAnswer):
+        return _json({"brokenAnswer": answer.reason})
+    return None
+
+
+def _json(payload: Payload) -> str:
+    # PostgreSQL's text has no NUL.
+    return orjson.dumps(_without_secrets(payload)).decode().replace("\\u0000", "")
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    shown = {
+        key: _HIDDEN if key.casefold() in _SECRET_KEYS else _without_secrets(item)
+        for key, item in value.items()
+    }
+    if value.get("type") == "KeyCode" and "idToken" in value:  # C04.FR.04: never logged
+        shown["idToken"] = _HIDDEN
+    # ChangeConfiguration names its secret in a neighbouring field.
+    if str(value.get("key", "")).casefold() in _SECRET_KEYS and "value" in value:
+        shown["value"] = _HIDDEN
+    return shown
+
+
+def now() -> datetime:
+    """The time an exchange is entered under."""
+    return datetime.now(UTC)

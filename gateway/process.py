@@ -1,0 +1,168 @@
+"""The gateway process: sockets, the activities that use them, and everything in the background.
+
+Temporal and the sockets are independent: chargers are served while Temporal is away, and the worker joins
+when it is there.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+from collections.abc import Coroutine, Iterator
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.charger import ChargerCommands
+from directory import Directory
+from gateway.delivery import Deliverer
+from gateway.message_log import MessageLog
+from gateway.registry import Registry
+from gateway.server import GatewayServer
+from settings import Settings
+from workflows.connection import connect
+from workflows.names import gateway_queue
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+DRAIN = timedelta(seconds=45)
+"""How long running activities may take after a stop: longer than a charger has for its answer."""
+
+_COMMANDS_AT_ONCE = 2000
+_HEARTBEAT_EVERY = 5.0  # seconds; the directory takes us for dead after 15
+_RETRY_AFTER = 2.0
+
+
+async def run(
+    settings: Settings,
+    gateway_id: str,
+    client: Client,
+    directory: Directory,
+    *,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve chargers until SIGTERM, SIGINT or `stop`, then drain. Raises PortInUse.
+
+    Draining: new sockets are refused, running activities end (`DRAIN`), sockets close with 1012, links are
+    cleared. The client may be lazy: a worker needs one that has connected, which is then made here.
+    """
+    stop = stop or asyncio.Event()
+    incarnation = secrets.token_hex(6)
+    queue = gateway_queue(gateway_id, incarnation)
+    registry = Registry()
+    messages = MessageLog(directory.messages.write)
+    deliverer = Deliverer(directory, client)
+    server = GatewayServer(
+        settings,
+        directory,
+        incarnation=incarnation,
+        queue=queue,
+        registry=registry,
+        messages=messages,
+        wake=deliverer.wake,
+    )
+    await directory.links.start(incarnation, gateway_id, queue)
+    with _stopped_by_signals(stop):
+        try:
+            await server.start()
+            background = [
+                asyncio.create_task(_beat(directory, incarnation, gateway_id, queue)),
+                asyncio.create_task(deliverer.sweep()),
+                asyncio.create_task(messages.run()),
+            ]
+            worker = asyncio.create_task(_work(client, queue, ChargerCommands(registry, directory), stop))
+            try:
+                await stop.wait()
+            finally:
+                log.info("gateway_draining", charger_count=len(registry))
+                stop.set()
+                server.refuse_new()
+                await asyncio.gather(worker, return_exceptions=True)
+                await server.close()
+                await _cancelled(background)
+        finally:
+            await deliverer.stop()
+            await _sign_off(directory, incarnation, messages)
+
+
+async def _beat(directory: Directory, incarnation: str, gateway_id: str, queue: str) -> None:
+    """Tell the directory every few seconds that our sockets are live."""
+    while True:
+        try:
+            if not await directory.links.heartbeat(incarnation):
+                # Forgotten while the database was restored or we were asleep for a day.
+                await directory.links.start(incarnation, gateway_id, queue)
+        except Exception:
+            log.exception("heartbeat_failed")
+        await asyncio.sleep(_HEARTBEAT_EVERY)
+
+
+async def _work(client: Client, queue: str, commands: ChargerCommands, stop: asyncio.Event) -> None:
+    """Run the activities until the stop; start again whenever Temporal ends it."""
+    while not stop.is_set():
+        try:
+            connected = await _unless_stopped(_connected(client), stop)
+            if connected is None:
+                return
+            worker = Worker(
+                connected,
+                task_queue=queue,
+                activities=[commands.reserve_now, commands.cancel_reservation],
+                max_concurrent_activities=_COMMANDS_AT_ONCE,
+                graceful_shutdown_timeout=DRAIN,
+            )
+            async with worker:
+                log.info("worker_started", queue=queue)
+                await stop.wait()
+        except Exception as error:
+            log.warning("temporal_not_available", error=str(error))
+            await _unless_stopped(asyncio.sleep(_RETRY_AFTER), stop)
+
+
+async def _connected(client: Client) -> Client:
+    if client.service_client.config.lazy:  # the SDK takes no such client for a worker
+        return await connect()
+    return client
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
+    """The result of the work, None when the stop came first."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        stopping.cancel()
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _sign_off(directory: Directory, incarnation: str, messages: MessageLog) -> None:
+    try:
+        await directory.links.stop(incarnation)
+        await messages.flush()
+    except Exception:
+        # Others find out by our missing heartbeat.
+        log.exception("gateway_not_signed_off")
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

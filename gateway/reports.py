@@ -1,0 +1,251 @@
+"""What one charger reports, in Berth's own words: written to the directory, passed on to workflows.
+
+Handlers of both OCPP versions translate into these calls. A failing directory raises; nothing else does.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from directory import Charger, Directory, LiveReservation, Transaction
+from gateway import events
+from gateway.events import Outbox
+from settings import Settings
+from workflows.messages import (
+    ChargerBooted,
+    Event,
+    PortStatusChanged,
+    ReservationEnded,
+    TransactionEnded,
+    TransactionStarted,
+)
+
+log = structlog.get_logger(__name__)
+
+ACCEPTED, BLOCKED, INVALID = "Accepted", "Blocked", "Invalid"
+
+# Of what a charger may call a port; also the bound on what one socket makes us remember and create.
+_LARGEST_PORT_NUMBER = 99
+_LARGEST_CONNECTOR_ID = 9
+
+
+@dataclass(frozen=True, slots=True)
+class TokenVerdict:
+    """How Authorize answers a token."""
+
+    status: str
+    parent_id_tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortReport:
+    """What a charger says of one connector; `connector_id` is 1 on OCPP 1.6, where connectors are ports."""
+
+    port_number: int
+    connector_id: int
+    status: str
+    error_code: str | None = None
+    vendor_error_code: str | None = None
+    info: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionReport:
+    """A transaction that starts, or says more of itself; `started_at` is the charger's own time."""
+
+    port_number: int
+    id_tag: str | None = None
+    started_at: datetime | None = None
+    meter_start: float | None = None
+    reservation_id: int | None = None
+    ocpp_transaction_id: str | None = None  # 2.0.1; on 1.6 Berth gives the id
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionEndReport:
+    """A transaction that ended, named by Berth's id (1.6) or the charger's (2.0.1)."""
+
+    transaction_id: int | None = None
+    ocpp_transaction_id: str | None = None
+    port_number: int | None = None
+    ended_at: datetime | None = None
+    meter_stop: float | None = None
+    reason: str | None = None
+
+
+class ChargerReports:
+    """The ear for one charger's socket."""
+
+    def __init__(self, charger: Charger, directory: Directory, settings: Settings, outbox: Outbox) -> None:
+        self.charger_id = charger.id
+        self.outbox = outbox
+        self._directory = directory
+        self._settings = settings
+        self._facts = (charger.manufacturer, charger.model, charger.serial_number, charger.firmware_version)
+        self._ports: dict[tuple[int, int], PortReport] = {}
+
+    async def booted(
+        self,
+        manufacturer: str | None,
+        model: str | None,
+        serial_number: str | None,
+        firmware_version: str | None,
+    ) -> None:
+        """BootNotification: keep its facts, tell every listener."""
+        facts = (manufacturer or "", model or "", serial_number, firmware_version)
+        if facts != self._facts:
+            await self._directory.chargers.set_identity_facts(self.charger_id, *facts)
+            self._facts = facts
+        # What follows a boot is news to the directory even when it repeats what was said before.
+        self._ports.clear()
+        booted = ChargerBooted(at=_now())
+        await self.outbox.put([(listener, booted) for listener in await self.outbox.listeners()])
+
+    async def port_status(self, report: PortReport) -> None:
+        """A connector's status; listeners hear of it when it changes that of its port."""
+        if not (
+            0 <= report.port_number <= _LARGEST_PORT_NUMBER
+            and 0 <= report.connector_id <= _LARGEST_CONNECTOR_ID
+        ):
+            log.warning("port_number_ignored", charger_id=self.charger_id, port_number=report.port_number)
+            return
+        place = (report.port_number, report.connector_id)
+        if self._ports.get(place) == report:
+            return
+        at = _now()
+        change = await self._directory.chargers.record_status(
+            self.charger_id,
+            report.port_number,
+            report.connector_id,
+            report.status,
+            at,
+            error_code=report.error_code,
+            vendor_error_code=report.vendor_error_code,
+            info=report.info,
+            create=self._settings.unknown_chargers == "register",
+        )
+        if change is not None:
+            log.info(
+                "port_status_changed",
+                charger_id=self.charger_id,
+                port_number=change.port_number,
+                status=change.after,
+            )
+            event = PortStatusChanged(at=at, port_number=change.port_number, status=change.after)
+            concerned = events.of_port(await self.outbox.listeners(), change.port_number)
+            await self.outbox.put([(listener, event) for listener in concerned])
+        self._ports[place] = report
+
+    async def token(self, id_tag: str | None) -> TokenVerdict:
+        """Whether a driver may charge, and the group to tell the charger.
+
+        A token reserved at this charger is accepted unless the list has it blocked; with the listed group,
+        else its reservation's. Other tokens are as the list says, unlisted ones as BERTH_UNKNOWN_TOKENS.
+        """
+        if not id_tag:
+            return TokenVerdict(INVALID)
+        listed = await self._directory.tokens.by_id_tag(id_tag)
+        listed_parent = listed.parent_id_tag if listed else None
+        if listed is not None and listed.status == BLOCKED:
+            return TokenVerdict(BLOCKED, listed_parent)
+        reserved = [one for one in await self.outbox.listeners() if events.same_token(one.id_tag, id_tag)]
+        if reserved:
+            groups = [listed_parent, *(one.parent_id_tag for one in reserved)]
+            return TokenVerdict(ACCEPTED, next((group for group in groups if group), None))
+        if listed is not None:
+            return TokenVerdict(listed.status, listed_parent)
+        return TokenVerdict(ACCEPTED if self._settings.unknown_tokens == "accept" else INVALID)
+
+    async def transaction_started(self, report: TransactionReport, parent_id_tag: str | None) -> int:
+        """A transaction starts, or names its token or reservation; its id, the same one for a repeat.
+
+        `parent_id_tag` is the group of its token, as the verdict gave it.
+        """
+        now = _now()
+        transaction_id = await self._directory.transactions.start(
+            self.charger_id,
+            report.port_number,
+            report.id_tag,
+            report.started_at or now,
+            report.meter_start,
+            reservation_id=report.reservation_id,
+            ocpp_transaction_id=report.ocpp_transaction_id,
+        )
+        event = TransactionStarted(
+            at=now,
+            transaction_id=report.ocpp_transaction_id or str(transaction_id),
+            port_number=report.port_number,
+            reservation_id=report.reservation_id,
+            id_tag=report.id_tag,
+            parent_id_tag=parent_id_tag,
+            started_at=report.started_at,
+            offline=report.offline,
+        )
+        await self._tell_of_transaction(
+            event,
+            port_number=report.port_number,
+            reservation_id=report.reservation_id,
+            id_tag=report.id_tag,
+            parent_id_tag=parent_id_tag,
+        )
+        return transaction_id
+
+    async def transaction_ended(self, report: TransactionEndReport) -> None:
+        """A transaction is over; also one Berth never heard the start of."""
+        now = _now()
+        known = await self._directory.transactions.end(
+            self.charger_id,
+            ended_at=report.ended_at or now,
+            transaction_id=report.transaction_id,
+            ocpp_transaction_id=report.ocpp_transaction_id,
+            meter_stop=report.meter_stop,
+            reason=report.reason,
+        )
+        port_number = report.port_number if known is None else known.port_number
+        event = TransactionEnded(
+            at=now,
+            transaction_id=report.ocpp_transaction_id or str(report.transaction_id),
+            port_number=port_number,
+        )
+        await self._tell_of_transaction(
+            event,
+            port_number=port_number,
+            reservation_id=known.reservation_id if known else None,
+            id_tag=known.id_tag if known else None,
+            parent_id_tag=None,
+        )
+
+    async def running_transaction(self, ocpp_transaction_id: str) -> Transaction | None:
+        """A 2.0.1 transaction that has not ended; only its first event says where it takes place."""
+        running = await self._directory.transactions.current(self.charger_id)
+        return next((one for one in running.values() if one.ocpp_transaction_id == ocpp_transaction_id), None)
+
+    async def reservation_ended(self, reservation_id: int, status: str) -> None:
+        """ReservationStatusUpdate: the charger itself ended a reservation."""
+        event = ReservationEnded(at=_now(), reservation_id=reservation_id, status=status)
+        concerned = events.of_reservation(await self.outbox.listeners(), reservation_id)
+        await self.outbox.put([(listener, event) for listener in concerned])
+
+    async def _tell_of_transaction(
+        self,
+        event: Event,
+        *,
+        port_number: int | None,
+        reservation_id: int | None,
+        id_tag: str | None,
+        parent_id_tag: str | None,
+    ) -> None:
+        concerned: list[LiveReservation] = events.of_transaction(
+            await self.outbox.listeners(),
+            port_number=port_number,
+            reservation_id=reservation_id,
+            id_tag=id_tag,
+            parent_id_tag=parent_id_tag,
+        )
+        await self.outbox.put([(listener, event) for listener in concerned])
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

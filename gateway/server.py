@@ -1,0 +1,245 @@
+"""The websocket server that chargers connect to.
+
+Who may connect is settled before the upgrade; then each socket gets a session, and the directory is told
+which gateway holds it. The newest socket of a charger wins.
+"""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+
+import structlog
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.frames import CloseCode
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from directory import Charger, Directory
+from gateway.admission import Admission, Refusal
+from gateway.events import Outbox
+from gateway.message_log import MessageLog
+from gateway.ocpp16 import OCPP16
+from gateway.ocpp201 import OCPP201
+from gateway.registry import Registry
+from gateway.reports import ChargerReports
+from gateway.session import ChargerSession
+from settings import Settings
+from workflows.messages import ChargerConnected, Route
+
+log = structlog.get_logger(__name__)
+
+# At DEBUG the library writes whole frames and headers: tokens and passwords.
+_wire_log = logging.getLogger(f"{__name__}.websockets")
+_wire_log.setLevel(logging.WARNING)
+
+DIALECTS = {dialect.subprotocol: dialect for dialect in (OCPP16, OCPP201)}
+
+BOOT_WAIT = timedelta(seconds=3)
+"""How long a known charger may take for a BootNotification before it gets commands without one."""
+
+_MAX_FRAME = 64 * 1024  # bytes
+_MAX_CONNECTIONS = 20_000
+_OPEN_TIMEOUT = 30.0  # seconds; thousands may wait for the check of their password after a restart
+_CLOSE_TIMEOUT = 5.0
+_BACKLOG = 4096
+_RETRY_AFTER = 2.0
+
+
+class PortInUse(Exception):
+    """Another process listens where the gateway should."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+        super().__init__(f"port {port} on {host} is in use: set BERTH_GATEWAY_PORT to another one")
+
+
+class _ChargerSocket(ServerConnection):
+    """A connection that knows its charger once it is admitted."""
+
+    charger: Charger | None = None
+
+
+class GatewayServer:
+    """Serves chargers until it is drained."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Directory,
+        *,
+        incarnation: str,
+        queue: str,
+        registry: Registry,
+        messages: MessageLog,
+        wake: Callable[[int], None],
+        boot_wait: timedelta = BOOT_WAIT,
+        max_connections: int = _MAX_CONNECTIONS,
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._incarnation = incarnation
+        self._queue = queue
+        self._registry = registry
+        self._messages = messages
+        self._wake = wake
+        self._boot_wait = boot_wait
+        self._max_connections = max_connections
+        self._admission = Admission(directory, settings)
+        self._is_draining = False
+        self._server: Server | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises PortInUse."""
+        host, port = self._settings.gateway_host, self._settings.gateway_port
+        interval = self._settings.ocpp_ping_interval or None
+        try:
+            self._server = await serve(
+                self._serve,
+                host,
+                port,
+                create_connection=_ChargerSocket,
+                process_request=self._admit,
+                select_subprotocol=_first_we_speak,
+                open_timeout=_OPEN_TIMEOUT,
+                close_timeout=_CLOSE_TIMEOUT,
+                ping_interval=interval,
+                ping_timeout=interval,
+                max_size=_MAX_FRAME,
+                server_header=None,
+                logger=_wire_log,
+                backlog=_BACKLOG,
+            )
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise PortInUse(host, port) from error
+        log.info("gateway_listening", host=host, port=self.port)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; the one given by the system when 0 was asked for."""
+        if self._server is None:
+            raise RuntimeError("the server is not started")
+        address = next(iter(self._server.sockets)).getsockname()
+        return int(address[1])
+
+    def refuse_new(self) -> None:
+        """Answer new chargers 503 from now on; they come back elsewhere or later."""
+        self._is_draining = True
+
+    async def close(self) -> None:
+        """Close every socket with 1012 (service restart) and stop listening."""
+        self.refuse_new()
+        for session in self._registry:
+            session.end()
+        if self._server is not None:
+            self._server.close(code=CloseCode.SERVICE_RESTART, reason="the gateway restarts")
+            await self._server.wait_closed()
+
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self._is_draining:
+            return _refuse(connection, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway restarts"))
+        if len(self._registry) >= self._max_connections:
+            return _refuse(connection, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections"))
+        offered = [
+            name.strip()
+            for header in request.headers.get_all("Sec-WebSocket-Protocol")
+            for name in header.split(",")
+        ]
+        if not DIALECTS.keys() & set(offered):
+            ours = ", ".join(DIALECTS)
+            return _refuse(
+                connection, Refusal(HTTPStatus.BAD_REQUEST, f"offer one of the subprotocols {ours}")
+            )
+        try:
+            verdict = await self._admission.check(request)
+        except Exception:
+            log.exception("admission_failed")
+            verdict = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the directory does not answer")
+        if isinstance(verdict, Refusal):
+            return _refuse(connection, verdict)
+        if isinstance(connection, _ChargerSocket):
+            connection.charger = verdict
+        return None
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        charger = connection.charger if isinstance(connection, _ChargerSocket) else None
+        dialect = DIALECTS.get(connection.subprotocol or "")
+        if charger is None or dialect is None:
+            raise RuntimeError("a socket was opened without admission")
+        epoch = await self._directory.links.take(charger.id, self._incarnation, dialect.subprotocol)
+        session = ChargerSession(
+            connection,
+            ocpp_identity=charger.ocpp_identity,
+            epoch=epoch,
+            dialect=dialect,
+            reports=ChargerReports(
+                charger, self._directory, self._settings, Outbox(charger.id, self._directory, self._wake)
+            ),
+            messages=self._messages,
+            owns=lambda: self._directory.links.owns(charger.id, epoch),
+            on_ready=self._make_ready,
+            has_booted_before=charger.model is not None,
+            boot_wait=self._boot_wait,
+            name_group=self._settings.group_on_201,
+        )
+        bound = log.bind(charger_id=charger.id, ocpp_identity=charger.ocpp_identity, epoch=epoch)
+        if not self._registry.enter(session):
+            session.end()
+            await connection.close(CloseCode.NORMAL_CLOSURE, "replaced by a newer connection")
+            return
+        bound.info("charger_connected", subprotocol=dialect.subprotocol)
+        try:
+            await session.run()
+        finally:
+            self._registry.leave(session)
+            bound.info("charger_disconnected", code=connection.close_code, reason=connection.close_reason)
+            if not self._is_draining:  # the end of the incarnation clears all of them at once
+                await self._release(charger.id, epoch)
+
+    async def _make_ready(self, session: ChargerSession) -> None:
+        """The charger takes commands: route to it, tell those who wait for it."""
+        session.is_ready = True
+        while True:
+            try:
+                if not await self._directory.links.mark_ready(session.charger_id, session.epoch):
+                    session.close(CloseCode.NORMAL_CLOSURE, "replaced by a newer connection")
+                    return
+                await self._tell_connected(session)
+                return
+            except Exception:
+                log.exception("charger_not_marked_ready", charger_id=session.charger_id)
+                await asyncio.sleep(_RETRY_AFTER)
+
+    async def _tell_connected(self, session: ChargerSession) -> None:
+        outbox = Outbox(session.charger_id, self._directory, self._wake)
+        connected = ChargerConnected(
+            at=datetime.now(UTC), route=Route(queue=self._queue, epoch=session.epoch)
+        )
+        await outbox.put([(listener, connected) for listener in await outbox.listeners()])
+        # Also without a listener now: events left over from an earlier socket go out first.
+        self._wake(session.charger_id)
+
+    async def _release(self, charger_id: int, epoch: int) -> None:
+        try:
+            await self._directory.links.release(charger_id, epoch)
+        except Exception:
+            # The charger is gone all the same; its next socket, or our end, clears the row.
+            log.exception("link_not_released", charger_id=charger_id)
+
+
+def _first_we_speak(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    # The charger lists its versions in order of preference.
+    return next((name for name in offered if name in DIALECTS), None)
+
+
+def _refuse(connection: ServerConnection, refusal: Refusal) -> Response:
+    log.info("charger_refused", status=refusal.status.value, reason=refusal.text)
+    response = connection.respond(refusal.status, refusal.text + "\n")
+    if refusal.status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
+    return response
