@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     temporal_ui_port: int = Field(8233, ge=0, le=65535, description="Port of the embedded Temporal UI.")
     temporal_ui_url: str | None = Field(None, description="Where people find the Temporal UI, for links.")
     simulated_chargers: int = Field(2, ge=0, description="Simulated chargers that `berth up` starts.")
+    simulator_port: int = Field(
+        9100, ge=0, le=65535, description="Port of the simulated chargers' control (`berth control`)."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important log lines that are written."
     )

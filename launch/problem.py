@@ -1,8 +1,58 @@
 """The one way the commands tell people that something is not as it should be."""
 
+from pydantic import ValidationError
+
+EXIT_CODE = 2
+"""Of a command that ends with one sentence instead of its work; the same as for a wrong command line."""
+
 
 class StartError(Exception):
-    """Berth cannot start or go on; the text is one sentence for people that names what to change.
+    """Berth cannot start or go on; the text is a sentence for people that names what to change."""
 
-    `cli.main` prints it as it is and ends with exit code 2.
-    """
+
+class AlreadySaid(StartError):
+    """The process that failed has printed its sentence itself; this one only has to end."""
+
+
+def sentence_for(error: BaseException) -> str | None:
+    """What to tell people about this error; None when it is a defect, which deserves its traceback."""
+    if isinstance(error, StartError):
+        return str(error)
+    if isinstance(error, ValidationError):
+        return _bad_settings(error) if error.title == "Settings" else None
+    if isinstance(error, PermissionError) and error.filename:
+        return f"BERTH_VAR: Berth may not use {error.filename} ({error.strerror})"
+    return _about_a_server(error)
+
+
+def _about_a_server(error: BaseException) -> str | None:
+    # Imported late: this is the only time that every command needs them.
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    from directory import SchemaError, UnreachableError
+    from workflows.connection import TemporalUnreachable
+
+    if isinstance(error, TemporalUnreachable):
+        return f"TEMPORAL_ADDRESS: {error}"
+    if isinstance(error, SchemaError):
+        cure = " (`berth migrate` does)" if str(error).endswith("migrate it first") else ""
+        return f"BERTH_DATABASE_URL: {error}{cure}"
+    if isinstance(error, UnreachableError):
+        return f"BERTH_DATABASE_URL: {' '.join(str(error).split())}"
+    if isinstance(error, ArgumentError | NoSuchModuleError):
+        return (
+            "BERTH_DATABASE_URL: must be like sqlite+aiosqlite:///path or postgresql+asyncpg://user@host/name"
+        )
+    return None
+
+
+def _bad_settings(error: ValidationError) -> str:
+    from settings import Settings
+
+    lines = []
+    for problem in error.errors():
+        name = str(problem["loc"][0])
+        rule = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        secret = "Secret" in str(Settings.model_fields[name].annotation)
+        lines.append(f"BERTH_{name.upper()}: {rule}" + ("" if secret else f", got {problem['input']!r}"))
+    return "\n".join(lines)

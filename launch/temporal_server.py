@@ -1,7 +1,6 @@
 """The embedded Temporal server: `temporal server start-dev` on files of ours, tuned for one machine."""
 
 import asyncio
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -32,14 +31,6 @@ DYNAMIC_CONFIG = {
 
 TIME_SKIPPING = {"frontend.WorkflowTimeSkippingEnabled": "true"}
 """For tests only: lets a workflow's clock jump to its next timer."""
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

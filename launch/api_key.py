@@ -1,0 +1,24 @@
+"""The API key of `berth up`: made once, kept in a file that only its owner reads."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def api_key_file(var: Path) -> Path:
+    """Where the key is kept."""
+    return var / "api-key"
+
+
+def kept_api_key(var: Path) -> str:
+    """The key in the file, made when there is none yet."""
+    path = api_key_file(var)
+    var.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    key = "berth_" + secrets.token_urlsafe(32)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key + "\n")
+    return key

@@ -1,0 +1,194 @@
+"""`berth doctor`: looks at everything Berth needs, says what is wrong and what to do about it."""
+
+import asyncio
+import difflib
+import os
+import platform
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Literal
+
+import httpx
+from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from directory import Directory, DirectoryError
+from launch.namespace import missing_search_attributes
+from launch.ports import is_taken
+from launch.problem import StartError, sentence_for
+from launch.tables import show_json, show_table
+from launch.task_queue import has_pollers
+from launch.temporal_cli import CLI_VERSION, OLDEST_SERVER, present_temporal_cli
+from settings import Settings
+from workflows.connection import TemporalUnreachable, connect
+from workflows.names import RESERVATIONS_QUEUE
+
+ANSWER_WITHIN = 5.0
+"""Seconds a server has for each question."""
+
+OTHER_VARIABLES = frozenset({"BERTH_URL", "BERTH_API_KEY", "BERTH_CHARGER_PASSWORD"})
+"""Of the command line, not of the settings."""
+
+State = Literal["ok", "attention", "wrong"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, how it is, and what to do when that is not well."""
+
+    subject: str
+    state: State
+    detail: str
+    remedy: str | None = None
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Look at everything. Raises nothing: what cannot be looked at is a finding."""
+    findings = [_python(), *_variables(), *_temporal_cli(settings)]
+    findings += await _temporal()
+    findings += await _directory(settings)
+    findings.append(await _api(settings))
+    findings.append(await _gateway(settings))
+    return findings
+
+
+def show(findings: list[Finding], as_json: bool) -> int:
+    """Show the findings; the exit code: 1 when something is wrong, else 0."""
+    if as_json:
+        show_json(findings)
+    else:
+        rows = (
+            (finding.state, finding.subject, finding.detail, finding.remedy or "") for finding in findings
+        )
+        show_table(("", "what", "how it is", "what to do"), rows, "")
+    return int(any(finding.state == "wrong" for finding in findings))
+
+
+def _python() -> Finding:
+    versions = f"{platform.python_version()}, Temporal SDK {version('temporalio')}"
+    return Finding("Python", "ok", versions)
+
+
+def _variables() -> list[Finding]:
+    known = {f"BERTH_{name.upper()}" for name in Settings.model_fields} | OTHER_VARIABLES
+    findings = []
+    for name in sorted(name for name in os.environ if name.startswith("BERTH_") and name not in known):
+        close = difflib.get_close_matches(name, known, 1)
+        remedy = f"did you mean {close[0]}?" if close else "remove it, or see the README for the settings"
+        findings.append(Finding("settings", "attention", f"{name} is not a setting", remedy))
+    return findings or [Finding("settings", "ok", "all are understood")]
+
+
+def _temporal_cli(settings: Settings) -> list[Finding]:
+    if "TEMPORAL_ADDRESS" in os.environ:  # then nobody needs one
+        return []
+    try:
+        found = present_temporal_cli(settings.temporal_cli, lambda line: None)
+    except StartError as error:
+        return [Finding("Temporal CLI", "wrong", str(error), "correct or unset BERTH_TEMPORAL_CLI")]
+    if found is None:
+        remedy = "`berth up` gets one; that may take minutes"
+        return [Finding("Temporal CLI", "attention", f"no version {CLI_VERSION} or newer here", remedy)]
+    return [Finding("Temporal CLI", "ok", str(found))]
+
+
+async def _temporal() -> list[Finding]:
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            client = await connect()
+            info = await client.workflow_service.get_system_info(GetSystemInfoRequest())
+    except TimeoutError:
+        return [Finding("Temporal", "wrong", "does not answer in time", "look at its own log")]
+    except (TemporalUnreachable, RPCError) as error:
+        return [Finding("Temporal", "wrong", str(error), "`berth up`, or set TEMPORAL_ADDRESS")]
+    where = f"server {info.server_version} at {client.service_client.config.target_host}"
+    findings = [Finding("Temporal", "ok", f"{where}, namespace {client.namespace}")]
+    numbers = tuple(int(part) for part in info.server_version.split("-")[0].split(".") if part.isdigit())
+    if numbers < OLDEST_SERVER:
+        oldest = ".".join(map(str, OLDEST_SERVER))
+        findings = [Finding("Temporal", "attention", where, f"Berth is tested with {oldest} and newer")]
+    findings.append(await _guarded("search attributes", lambda: _search_attributes(client)))
+    findings.append(await _guarded("worker", lambda: _worker(client)))
+    return findings
+
+
+async def _search_attributes(client: Client) -> Finding:
+    missing = await missing_search_attributes(client)
+    if missing:
+        return Finding(
+            "search attributes", "wrong", f"missing: {', '.join(missing)}", "`berth search-attributes`"
+        )
+    return Finding("search attributes", "ok", "all are there")
+
+
+async def _worker(client: Client) -> Finding:
+    if await has_pollers(client, RESERVATIONS_QUEUE):
+        return Finding("worker", "ok", f"polls the task queue {RESERVATIONS_QUEUE}")
+    return Finding("worker", "wrong", "none polls: reservations wait", "`berth worker`")
+
+
+async def _guarded(subject: str, look: Callable[[], Awaitable[Finding]]) -> Finding:
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            return await look()
+    except (RPCError, StartError, TimeoutError) as error:
+        return Finding(subject, "wrong", str(error) or "no answer in time", "look at Temporal's own log")
+
+
+async def _directory(settings: Settings) -> list[Finding]:
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN), await Directory.open(settings.database_url) as directory:
+            return [Finding("database", "ok", "its schema is this release's"), await _chargers(directory)]
+    except TimeoutError:
+        return [Finding("database", "wrong", "does not answer in time", "look at its own log")]
+    except DirectoryError as error:
+        return [Finding("database", "wrong", sentence_for(error) or str(error), "`berth migrate`")]
+
+
+async def _chargers(directory: Directory) -> Finding:
+    chargers = await directory.chargers.all(limit=10_000)
+    links = [await directory.links.route(charger.id) for charger in chargers if charger.online]
+    gateways = {link.queue for link in links if link is not None}
+    detail = f"{len(chargers)} known, {len(links)} online at {len(gateways)} gateway(s)"
+    if links:
+        return Finding("chargers", "ok", detail)
+    return Finding("chargers", "attention", detail, "point a charger at the gateway, or `berth simulate`")
+
+
+async def _api(settings: Settings) -> Finding:
+    url = f"http://{settings.api_host}:{settings.api_port}/health/ready"
+    async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_WITHIN) as http:
+        try:
+            answer = await http.get(url)
+        except httpx.TransportError:
+            return _nobody("API", "API_PORT", settings.api_host, settings.api_port, "`berth api`")
+    if answer.status_code == httpx.codes.OK:
+        return Finding("API", "ok", f"ready at {url}")
+    return Finding("API", "wrong", f"{url} says {answer.status_code}: {answer.text[:200]}", "see its log")
+
+
+async def _gateway(settings: Settings) -> Finding:
+    host, port = settings.gateway_host, settings.gateway_port
+    url = f"http://{host}:{port}/"
+    async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_WITHIN) as http:
+        try:
+            await http.get(url)
+        except httpx.TransportError:
+            return _nobody("gateway", "GATEWAY_PORT", host, port, "`berth gateway`")
+    return Finding("gateway", "ok", f"answers at ws://{host}:{port}/ocpp/…")
+
+
+def _nobody(subject: str, setting: str, host: str, port: int, start: str) -> Finding:
+    where = f"{host}:{port}"
+    try:
+        taken = is_taken(host, port)
+    except OSError as error:
+        return Finding(
+            subject, "wrong", f"cannot listen on {where}: {error.strerror}", f"correct BERTH_{setting}"
+        )
+    if taken:
+        remedy = f"stop it, or set BERTH_{setting} to another port"
+        return Finding(subject, "wrong", f"something else is listening on {where}", remedy)
+    return Finding(subject, "wrong", f"nothing listens on {where}", start)

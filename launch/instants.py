@@ -1,0 +1,20 @@
+"""Instants and durations as people type them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+
+def instant(text: str, now: datetime | None = None) -> datetime:
+    """`15m`, `1h30m` or `2d` from now, or an ISO 8601 instant (UTC when it has no offset).
+
+    Raises ValueError.
+    """
+    match = _DURATION.fullmatch(text)
+    if match and text:
+        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        ahead = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        return (now or datetime.now(UTC)) + ahead
+    given = datetime.fromisoformat(text)
+    return given if given.tzinfo else given.replace(tzinfo=UTC)

@@ -1,0 +1,136 @@
+"""The processes of Berth, each with the directory and the Temporal client it needs."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+import uvloop
+from temporalio.client import Client
+
+from directory import Directory
+from launch.logs import set_up_logs
+from launch.ports import require_free
+from launch.problem import StartError
+from settings import Settings
+from workflows.connection import TemporalUnreachable, connect
+
+log = structlog.get_logger(__name__)
+
+WAIT_FOR_TEMPORAL = 30.0
+"""Seconds a worker waits for Temporal to answer, as when both start together."""
+
+DEFAULT_PERSONALITY = "specification"
+
+Work = Callable[[Client, Directory], Awaitable[None]]
+
+
+def run_api(settings: Settings) -> None:
+    """`berth api`: answers HTTP until SIGTERM or SIGINT. Temporal may come and go meanwhile."""
+    from api.process import run
+
+    set_up_logs(settings, "api")
+    require_free("API_PORT", settings.api_host, settings.api_port)
+    _run(_with(settings, connect(lazy=True), lambda client, directory: run(settings, client, directory)))
+
+
+def run_gateway(settings: Settings, gateway_id: str) -> None:
+    """`berth gateway`: holds the chargers' sockets until SIGTERM or SIGINT, then drains."""
+    from gateway.process import run
+
+    set_up_logs(settings, "gateway")
+    require_free("GATEWAY_PORT", settings.gateway_host, settings.gateway_port)
+    _run(
+        _with(
+            settings,
+            connect(lazy=True),
+            lambda client, directory: run(settings, gateway_id, client, directory),
+        )
+    )
+
+
+def run_worker(settings: Settings) -> None:
+    """`berth worker`: runs the workflows until SIGTERM or SIGINT.
+
+    Raises TemporalUnreachable when Temporal does not answer within 30 s.
+    """
+    from worker import run
+
+    set_up_logs(settings, "worker")
+    _run(_with(settings, connect_patiently(), lambda client, directory: run(settings, client, directory)))
+
+
+def run_simulator(
+    settings: Settings,
+    url: str,
+    count: int,
+    version: str | None,
+    personality: str,
+    prefix: str,
+    ports: int,
+    password: str | None,
+) -> None:
+    """`berth simulate`: chargers that connect to `url` and do what the control tells them, until stopped.
+
+    Without a version and with the default personality: the demo chargers, both versions in turn.
+    Raises StartError for a personality that does not exist or does not speak the version.
+    """
+    from simulator.fleet import run_demo, run_fleet
+
+    set_up_logs(settings, "chargers")
+    require_free("SIMULATOR_PORT", "127.0.0.1", settings.simulator_port)
+    memory = settings.var / "simulator"
+    if version is None and personality == DEFAULT_PERSONALITY:
+        chargers = run_demo(url, count, settings.simulator_port, memory, password)
+    else:
+        chargers = run_fleet(
+            url,
+            count,
+            version="2.0.1" if version == "2.0.1" else "1.6",
+            identity_prefix=prefix,
+            personality=personality,
+            ports=ports,
+            control_port=settings.simulator_port,
+            state_dir=memory,
+            password=password,
+        )
+    try:
+        _run(chargers)
+    except ValueError as error:
+        raise StartError(f"--personality: {error}") from error
+
+
+async def connect_patiently(within: float = WAIT_FOR_TEMPORAL) -> Client:
+    """A connected client, as soon as Temporal answers. Raises TemporalUnreachable after `within` seconds."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            return await connect()
+        except TemporalUnreachable as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("waiting_for_temporal", address=error.address)
+            await asyncio.sleep(1)
+
+
+async def _with(settings: Settings, connecting: Awaitable[Client], work: Work) -> None:
+    client = await connecting
+    async with await Directory.open(settings.database_url) as directory:
+        await work(client, directory)
+
+
+def _run(process: Coroutine[Any, Any, None]) -> None:
+    uvloop.run(_until_stopped(process))
+
+
+async def _until_stopped(process: Coroutine[Any, Any, None]) -> None:
+    """Cancels the process on SIGTERM and SIGINT, unless it sees to them itself."""
+    task = asyncio.ensure_future(process)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()

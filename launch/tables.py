@@ -1,0 +1,74 @@
+"""What the commands show: tables for people, JSON for programs."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_STYLES = {
+    "active": "green",
+    "used": "green",
+    "Accepted": "green",
+    "online": "green",
+    "ok": "green",
+    "sending": "yellow",
+    "Pending": "yellow",
+    "unknown": "yellow",
+    "attention": "yellow",
+    "failed": "red",
+    "rejected": "red",
+    "Rejected": "red",
+    "wrong": "red",
+    "offline": "red",
+}
+
+
+def show_json(value: object) -> None:
+    """Write it as indented JSON; records become objects, instants ISO 8601."""
+    Console(highlight=False).print(
+        json.dumps(value, default=_plain, indent=2, ensure_ascii=False), markup=False, soft_wrap=True
+    )
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    """Write rows under their column heads, or the sentence `empty` when there are none."""
+    table = Table(*columns, box=box.SIMPLE, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console = Console(highlight=False)
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print(empty, markup=False)
+
+
+def show_fields(fields: Iterable[tuple[str, object]]) -> None:
+    """Write one line for each name and value that is known."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in fields:
+        if value is not None:
+            table.add_row(Text(name, "bold"), _cell(value))
+    Console(highlight=False).print(table)
+
+
+def _cell(value: object) -> Text:
+    if value is None:
+        return Text("–", "dim")
+    text = f"{value:%Y-%m-%d %H:%M:%S}Z" if isinstance(value, datetime) else str(value)
+    return Text(text, _STYLES.get(text, ""))
+
+
+def _plain(value: object) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, frozenset | set):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
