@@ -37,15 +37,15 @@ PROCESSES, DIRECTORY, RESERVATIONS = "Processes", "Directory", "Reservations"
 def main() -> None:
     """The command `berth`. What is not as it should be ends in one sentence and exit code 2."""
     try:
-        app()
+        app(prog_name="berth")
     except Exception as error:
         from launch.problem import EXIT_CODE, sentence_for
 
         sentence = sentence_for(error)
         if sentence is None:
             raise
-        if sentence:
-            typer.echo(f"berth: {sentence}", err=True)
+        for line in sentence.splitlines():
+            typer.echo(f"berth: {line}", err=True)
         sys.exit(EXIT_CODE)
 
 

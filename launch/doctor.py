@@ -14,10 +14,10 @@ from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from directory import Directory, DirectoryError
+from directory import Directory, SchemaError, UnreachableError
 from launch.namespace import missing_search_attributes
 from launch.ports import is_taken
-from launch.problem import StartError, sentence_for
+from launch.problem import StartError
 from launch.tables import show_json, show_table
 from launch.task_queue import has_pollers
 from launch.temporal_cli import CLI_VERSION, OLDEST_SERVER, present_temporal_cli
@@ -143,8 +143,10 @@ async def _directory(settings: Settings) -> list[Finding]:
             return [Finding("database", "ok", "its schema is this release's"), await _chargers(directory)]
     except TimeoutError:
         return [Finding("database", "wrong", "does not answer in time", "look at its own log")]
-    except DirectoryError as error:
-        return [Finding("database", "wrong", sentence_for(error) or str(error), "`berth migrate`")]
+    except SchemaError as error:
+        return [Finding("database", "wrong", str(error), "`berth migrate`, or the release it belongs to")]
+    except UnreachableError as error:
+        return [Finding("database", "wrong", str(error), "start it, or correct BERTH_DATABASE_URL")]
 
 
 async def _chargers(directory: Directory) -> Finding:

@@ -6,6 +6,14 @@ EXIT_CODE = 2
 """Of a command that ends with one sentence instead of its work; the same as for a wrong command line."""
 
 
+_RULES = {
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+}
+"""pydantic's error type → our words, where its own say more about parsing than about the setting."""
+
+
 class StartError(Exception):
     """Berth cannot start or go on; the text is a sentence for people that names what to change."""
 
@@ -33,7 +41,7 @@ def _about_a_server(error: BaseException) -> str | None:
     from workflows.connection import TemporalUnreachable
 
     if isinstance(error, TemporalUnreachable):
-        return f"TEMPORAL_ADDRESS: {error}"
+        return str(error)
     if isinstance(error, SchemaError):
         cure = " (`berth migrate` does)" if str(error).endswith("migrate it first") else ""
         return f"BERTH_DATABASE_URL: {error}{cure}"
@@ -52,7 +60,8 @@ def _bad_settings(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
         name = str(problem["loc"][0])
-        rule = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        rule = _RULES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+        rule = rule.replace("Input should be", "must be")
         secret = "Secret" in str(Settings.model_fields[name].annotation)
         lines.append(f"BERTH_{name.upper()}: {rule}" + ("" if secret else f", got {problem['input']!r}"))
     return "\n".join(lines)

@@ -33,7 +33,7 @@ def run_api(settings: Settings) -> None:
 
     set_up_logs(settings, "api")
     require_free("API_PORT", settings.api_host, settings.api_port)
-    _run(_with(settings, connect(lazy=True), lambda client, directory: run(settings, client, directory)))
+    _run(_with(settings, _lazily, lambda client, directory: run(settings, client, directory)))
 
 
 def run_gateway(settings: Settings, gateway_id: str) -> None:
@@ -45,7 +45,7 @@ def run_gateway(settings: Settings, gateway_id: str) -> None:
     _run(
         _with(
             settings,
-            connect(lazy=True),
+            _lazily,
             lambda client, directory: run(settings, gateway_id, client, directory),
         )
     )
@@ -59,7 +59,7 @@ def run_worker(settings: Settings) -> None:
     from worker import run
 
     set_up_logs(settings, "worker")
-    _run(_with(settings, connect_patiently(), lambda client, directory: run(settings, client, directory)))
+    _run(_with(settings, connect_patiently, lambda client, directory: run(settings, client, directory)))
 
 
 def run_simulator(
@@ -105,20 +105,26 @@ def run_simulator(
 async def connect_patiently(within: float = WAIT_FOR_TEMPORAL) -> Client:
     """A connected client, as soon as Temporal answers. Raises TemporalUnreachable after `within` seconds."""
     deadline = time.monotonic() + within
+    has_said_so = False
     while True:
         try:
             return await connect()
         except TemporalUnreachable as error:
             if time.monotonic() > deadline:
                 raise
-            log.warning("waiting_for_temporal", address=error.address)
-            await asyncio.sleep(1)
+            if not has_said_so:
+                log.warning("waiting_for_temporal", address=error.address, at_most_seconds=within)
+                has_said_so = True
+            await asyncio.sleep(0.5)
 
 
-async def _with(settings: Settings, connecting: Awaitable[Client], work: Work) -> None:
-    client = await connecting
+async def _with(settings: Settings, connecting: Callable[[], Awaitable[Client]], work: Work) -> None:
     async with await Directory.open(settings.database_url) as directory:
-        await work(client, directory)
+        await work(await connecting(), directory)
+
+
+async def _lazily() -> Client:
+    return await connect(lazy=True)
 
 
 def _run(process: Coroutine[Any, Any, None]) -> None:
