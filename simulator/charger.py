@@ -6,6 +6,7 @@ import random
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -356,7 +357,10 @@ class SimulatedCharger:
             status = self.table.status(number)
             if self.reported.get(number) is not status:
                 self.reported[number] = status
-                posted += self.report(number, status)
+                reports = self.report(number, status)
+                for report in reports:
+                    report.answer.add_done_callback(partial(self._reported, number, status))
+                posted += reports
         return posted
 
     def report(self, port_number: int, status: PortStatus) -> list[Posted]:
@@ -406,6 +410,12 @@ class SimulatedCharger:
             self.report_changes()
         else:
             self.conceal_changes()
+
+    def _reported(self, port_number: int, status: PortStatus, answer: asyncio.Future[Payload]) -> None:
+        """A status that did not arrive counts as not reported."""
+        lost = answer.cancelled() or isinstance(answer.exception(), NoAnswer)
+        if lost and self.reported.get(port_number) is status:
+            del self.reported[port_number]
 
     async def _live(self) -> None:
         attempt = 0
@@ -503,9 +513,10 @@ class SimulatedCharger:
             if message is not None:
                 self.post(*message)
         self._untold.clear()
-        self.report_changes()
+        reports = self.report_changes()
         self.charging.queue.deliver(peer)
         self._arm_heartbeat()
+        await asyncio.gather(*(report.answer for report in reports), return_exceptions=True)
         self.booted.set()
 
     async def _boot(self, peer: Peer) -> None:

@@ -18,13 +18,11 @@ async def test_a_dropped_socket_comes_back_without_a_boot(bench: BenchMaker) -> 
     b = await bench()
     await b.reserve(1)
     await b.shows("Reserved")
-    before = len(b.statuses(1))
     await b.charger.drop()
     await until(lambda: b.central.connections == 2 and b.charger.booted.is_set())
     assert len(b.calls("BootNotification")) == 1
     assert await b.cancel(1) == "Accepted"
     await b.shows("Reserved", "Available")
-    assert len(b.statuses(1)) == before + 1
 
 
 async def test_an_offline_charger_stays_away_until_told(bench: BenchMaker) -> None:
