@@ -13,6 +13,7 @@ up: .venv/.run ## Run everything here: Temporal with its UI, API, gateway, worke
 	@$(BIN)/berth up
 
 test: .venv/.dev ## Run every test
+	@$(BIN)/python -m launch.temporal_cli >/dev/null
 	@$(BIN)/python -m pytest
 
 check: .venv/.dev ## Check format, lint, types and imports

@@ -13,7 +13,7 @@ def api_key_file(var: Path) -> Path:
 def kept_api_key(var: Path) -> str:
     """The key in the file, made when there is none yet."""
     path = api_key_file(var)
-    var.mkdir(parents=True, exist_ok=True)
+    var.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:

@@ -4,6 +4,7 @@ import asyncio
 import difflib
 import os
 import platform
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -50,7 +51,7 @@ async def examine(settings: Settings) -> list[Finding]:
     findings += await _temporal()
     findings += await _directory(settings)
     findings.append(await _api(settings))
-    findings.append(await _gateway(settings))
+    findings.append(_gateway(settings))
     return findings
 
 
@@ -171,15 +172,13 @@ async def _api(settings: Settings) -> Finding:
     return Finding("API", "wrong", f"{url} says {answer.status_code}: {answer.text[:200]}", "see its log")
 
 
-async def _gateway(settings: Settings) -> Finding:
+def _gateway(settings: Settings) -> Finding:
     host, port = settings.gateway_host, settings.gateway_port
-    url = f"http://{host}:{port}/"
-    async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_WITHIN) as http:
-        try:
-            await http.get(url)
-        except httpx.TransportError:
-            return _nobody("gateway", "GATEWAY_PORT", host, port, "`berth gateway`")
-    return Finding("gateway", "ok", f"answers at ws://{host}:{port}/ocpp/…")
+    try:
+        socket.create_connection((host, port), ANSWER_WITHIN).close()
+    except OSError:
+        return _nobody("gateway", "GATEWAY_PORT", host, port, "`berth gateway`")
+    return Finding("gateway", "ok", f"listens at ws://{host}:{port}/ocpp/…")
 
 
 def _nobody(subject: str, setting: str, host: str, port: int, start: str) -> Finding:

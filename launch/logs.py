@@ -10,7 +10,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from settings import Settings
 
-_QUIET = ("httpx", "httpcore", "websockets", "alembic", "sqlalchemy", "asyncio", "uvicorn.access")
+_QUIET = (
+    *("httpx", "httpcore", "websockets", "asyncio", "uvicorn", "uvicorn.access", "uvicorn.error"),
+    *("alembic", "sqlalchemy", "temporalio.worker"),
+)
 """Libraries that say at INFO what Berth says itself, or nobody needs."""
 
 

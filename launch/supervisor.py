@@ -47,7 +47,7 @@ def up(settings: Settings) -> None:
     """
     console = Console(highlight=False)
     settings = _settings_of_up(settings)
-    settings.var.mkdir(parents=True, exist_ok=True)
+    settings.var.mkdir(mode=0o700, parents=True, exist_ok=True)
     require_free("API_PORT", settings.api_host, settings.api_port)
     require_free("GATEWAY_PORT", settings.gateway_host, settings.gateway_port)
     if settings.simulated_chargers:

@@ -38,10 +38,12 @@ def show_json(value: object) -> None:
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """Write rows under their column heads, or the sentence `empty` when there are none."""
-    table = Table(*columns, box=box.SIMPLE, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    console = Console(highlight=False)
+    console = _console()
     if table.row_count:
         console.print(table)
     else:
@@ -54,7 +56,14 @@ def show_fields(fields: Iterable[tuple[str, object]]) -> None:
     for name, value in fields:
         if value is not None:
             table.add_row(Text(name, "bold"), _cell(value))
-    Console(highlight=False).print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 240  # a pipe has no edge to wrap at
+    return console
 
 
 def _cell(value: object) -> Text:

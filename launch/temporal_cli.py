@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 
@@ -42,6 +43,7 @@ FIRST_BYTE = 15.0
 DOWNLOAD = 300.0
 """Seconds a download may take (about 60 MB)."""
 
+_DOWNLOADER = Path(__file__).with_name("temporal_download.py")
 _PACKAGE = "github.com/temporalio/cli/cmd/temporal"
 _LINKER_FLAGS = f"-s -w -X github.com/temporalio/cli/internal/temporalcli.Version={CLI_VERSION}"
 _VERSION = re.compile(r"temporal version (\d+)\.(\d+)\.(\d+)\S*(?: \(Server (\d+)\.(\d+)\.(\d+))?")
@@ -71,9 +73,11 @@ def _say_to_log(line: str) -> None:
 def find_temporal_cli(configured: Path | None = None, say: Say = _say_to_log) -> Path:
     """The path of a Temporal command line tool that is new enough.
 
-    `configured` is the setting BERTH_TEMPORAL_CLI. May take minutes the first time, when it has to build.
-    Raises NoTemporalCli when there is none to be had, StartError when the configured one is no good.
+    `configured` is the setting BERTH_TEMPORAL_CLI, by default as the environment has it. May take minutes
+    the first time, when it has to build. Raises NoTemporalCli when there is none to be had, StartError
+    when the configured one is no good.
     """
+    configured = configured or _from_environment()
     if configured is not None:
         return _configured(configured)
     tried: list[tuple[str, str]] = [("BERTH_TEMPORAL_CLI", "not set")]
@@ -103,7 +107,13 @@ def present_temporal_cli(configured: Path | None = None, say: Say = _say_to_log)
 
     Raises StartError when the configured one is no good.
     """
+    configured = configured or _from_environment()
     return _configured(configured) if configured is not None else _present([], say)
+
+
+def _from_environment() -> Path | None:
+    path = os.environ.get("BERTH_TEMPORAL_CLI")
+    return Path(path) if path else None
 
 
 def _configured(path: Path) -> Path:
@@ -170,9 +180,8 @@ def _alone(lock: Path, say: Say) -> Iterator[None]:
 
 def _download(folder: Path, say: Say) -> Path:
     say(f"Downloading Temporal CLI {CLI_VERSION} …")
-    program = Path(__file__).with_name("temporal_download.py")
     with subprocess.Popen(
-        mortal([sys.executable, "-P", str(program), CLI_VERSION, str(folder)]),
+        mortal([sys.executable, "-P", str(_DOWNLOADER), CLI_VERSION, str(folder)]),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -235,3 +244,21 @@ def _narrate(process: subprocess.Popen[str], say: Say, every: float = 10.0) -> l
             say(f"  {minutes}:{seconds:02}  {len(lines)} steps, now {lines[-1] if lines else 'starting'}")
     process.wait()
     return lines
+
+
+def main() -> None:
+    """`python -m launch.temporal_cli`: makes sure that there is one, and says where; `make test` begins so."""
+    try:
+        found = find_temporal_cli(say=lambda line: _write(sys.stderr, line))
+    except StartError as error:
+        sys.exit(f"berth: {error}")
+    _write(sys.stdout, str(found))
+
+
+def _write(stream: TextIO, line: str) -> None:
+    stream.write(f"{line}\n")
+    stream.flush()
+
+
+if __name__ == "__main__":
+    main()

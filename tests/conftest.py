@@ -1,0 +1,32 @@
+"""What every tier of tests shares: a clean environment, and the Temporal tool."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from launch import ports
+from launch.temporal_cli import find_temporal_cli
+
+KEPT = frozenset({"BERTH_TEMPORAL_CLI"})
+"""Says where a tool is, not how Berth behaves."""
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the settings of the person who runs it."""
+    for name in os.environ:
+        if name.startswith(("BERTH_", "TEMPORAL_")) and name not in KEPT:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def temporal_cli() -> Path:
+    """The Temporal command line tool; getting it may take minutes the first time. Fails without one."""
+    return find_temporal_cli()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing listens on."""
+    return ports.free_port()
