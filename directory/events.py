@@ -19,6 +19,7 @@ _NEXT_OF = (
     .order_by(events.c.id)
     .limit(bindparam("count"))
 )
+_STORE = sa.insert(events).values(stored_at=database_now()).returning(events.c.id)
 _DELIVERED = sa.delete(events).where(events.c.id.in_(bindparam("ids", expanding=True)))
 _held = sa.select(links.c.charger_id).join_from(links, gateways, holds_socket)
 _ORPHANS = (
@@ -38,18 +39,21 @@ class Events:
 
     async def store(self, charger_id: int, workflow_id: str, kind: str, payload_json: str) -> int:
         """Keep one event until it is delivered; its id, greater than any before."""
-        return (await self.store_many([NewEvent(charger_id, workflow_id, kind, payload_json)]))[0]
+        rows = await self._connections.change(
+            _STORE, charger_id=charger_id, workflow_id=workflow_id, kind=kind, payload_json=payload_json
+        )
+        return int(rows[0].id)
 
     async def store_many(self, new_events: Sequence[NewEvent]) -> list[int]:
         """Keep all of them or none; their ids, in the order given."""
         if not new_events:
             return []
-        now = database_now()
-        values = [{**asdict(event), "stored_at": now} for event in new_events]
-        rows = await self._connections.change(
-            self._connections.insert(events).values(values).returning(events.c.id)
-        )
-        return sorted(row.id for row in rows)
+        rows = [asdict(event) for event in new_events]
+
+        def work(connection: sa.Connection) -> list[int]:
+            return sorted(connection.scalars(_STORE, rows))
+
+        return await self._connections.transaction(work)
 
     async def next_of(self, charger_id: int, limit: int = 100) -> list[StoredEvent]:
         """A charger's oldest undelivered events, in the order they were stored."""

@@ -62,6 +62,18 @@ class Links:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        now = database_now()
+        insert = connections.insert(links).values(epoch=1, connected_at=now)
+        self._take = insert.on_conflict_do_update(
+            index_elements=["charger_id"],
+            set_={
+                "epoch": links.c.epoch + 1,
+                "incarnation": insert.excluded.incarnation,
+                "protocol": insert.excluded.protocol,
+                "connected_at": now,
+                "ready_at": None,
+            },
+        ).returning(links.c.epoch)
 
     async def start(self, incarnation: str, gateway_id: str, queue: str) -> None:
         """Enter a gateway process; `incarnation` is random per process start. Forgets long dead ones."""
@@ -89,19 +101,9 @@ class Links:
 
     async def take(self, charger_id: int, incarnation: str, protocol: str) -> int:
         """Enter a new socket, over any earlier one. Its epoch is greater than all before it, for ever."""
-        new = {
-            "incarnation": incarnation,
-            "protocol": protocol,
-            "connected_at": database_now(),
-            "ready_at": None,
-        }
-        statement = (
-            self._connections.insert(links)
-            .values(charger_id=charger_id, epoch=1, **new)
-            .on_conflict_do_update(index_elements=["charger_id"], set_={"epoch": links.c.epoch + 1, **new})
-            .returning(links.c.epoch)
+        rows = await self._connections.change(
+            self._take, charger_id=charger_id, incarnation=incarnation, protocol=protocol
         )
-        rows = await self._connections.change(statement)
         return int(rows[0].epoch)
 
     async def mark_ready(self, charger_id: int, epoch: int) -> bool:

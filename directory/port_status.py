@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 
 from directory.connections import Connections
 from directory.records import StatusChange
@@ -16,11 +17,40 @@ CHARGER_ITSELF = 0
 """The port number under which a charger reports its own status."""
 
 
+_of_port = sa.and_(
+    connectors.c.charger_id == bindparam("charger"), connectors.c.port_number == bindparam("number")
+)
+_PORT = (
+    sa.select(ports.c.id, ports.c.status)
+    .where(ports.c.charger_id == bindparam("charger"), ports.c.port_number == bindparam("number"))
+    .with_for_update()
+)
+_CHARGER_ITSELF = sa.select(
+    sa.null(), sa.select(connectors.c.status).where(_of_port).limit(1).scalar_subquery()
+).where(chargers.c.id == bindparam("charger"))
+_STATUSES = sa.select(connectors.c.status).where(_of_port)
+_UPDATE = sa.update(ports).where(ports.c.id == bindparam("port"))
+# From the chargers' table, so that a charger removed meanwhile is an unknown one, not an error.
+_NEW_PORT = sa.select(chargers.c.id, bindparam("number", type_=sa.Integer)).where(
+    chargers.c.id == bindparam("charger")
+)
+
+
 class PortStatuses:
     """The part of `directory.chargers` that listens to StatusNotification and NotifyEvent."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        insert = connections.insert(connectors)
+        self._keep = insert.on_conflict_do_update(
+            index_elements=["charger_id", "port_number", "connector_id"],
+            set_={"status": insert.excluded.status},
+        )
+        self._add_port = (
+            connections.insert(ports)
+            .from_select(["charger_id", "port_number"], _NEW_PORT)
+            .on_conflict_do_nothing(index_elements=["charger_id", "port_number"])
+        )
 
     async def record_status(
         self,
@@ -39,58 +69,42 @@ class PortStatuses:
         None also for a port Berth does not know, unless `create` adds it. `status_at` of the port becomes
         `at` with every report. A connector of 1.6 is a port: its status is the port's, as reported.
         """
-        port = sa.and_(ports.c.charger_id == charger_id, ports.c.port_number == port_number)
-        of_port = sa.and_(connectors.c.charger_id == charger_id, connectors.c.port_number == port_number)
-        report = {
-            "status_at": at,
-            "error_code": error_code,
-            "vendor_error_code": vendor_error_code,
-            "info": info,
-        }
+        port = {"charger": charger_id, "number": port_number}
 
         def work(connection: sa.Connection) -> StatusChange | None:
-            if port_number == CHARGER_ITSELF:
-                known = sa.select(
-                    sa.null(), sa.select(connectors.c.status).where(of_port).limit(1).scalar_subquery()
-                )
-                known = known.select_from(chargers).where(chargers.c.id == charger_id)
-            else:
-                known = sa.select(ports.c.id, ports.c.status).where(port).with_for_update()
-            row = connection.execute(known).first()
+            known = _CHARGER_ITSELF if port_number == CHARGER_ITSELF else _PORT
+            row = connection.execute(known, port).first()
             if row is None and create and port_number != CHARGER_ITSELF:
-                self._add_port(connection, charger_id, port_number)
-                row = connection.execute(known).first()
+                connection.execute(self._add_port, port)
+                row = connection.execute(known, port).first()
             if row is None:
                 return None
             port_id, before = row
             connection.execute(
-                self._connections.insert(connectors)
-                .values(
-                    charger_id=charger_id, port_number=port_number, connector_id=connector_id, status=status
-                )
-                .on_conflict_do_update(
-                    index_elements=["charger_id", "port_number", "connector_id"], set_={"status": status}
-                )
+                self._keep,
+                {
+                    "charger_id": charger_id,
+                    "port_number": port_number,
+                    "connector_id": connector_id,
+                    "status": status,
+                },
             )
-            after = status_of_port(
-                connection.scalars(sa.select(connectors.c.status).where(of_port)).all(), status
-            )
+            after = status_of_port(connection.scalars(_STATUSES, port).all(), status)
             if port_id is not None:
                 connection.execute(
-                    sa.update(ports).where(ports.c.id == port_id).values(status=after, **report)
+                    _UPDATE,
+                    {
+                        "port": port_id,
+                        "status": after,
+                        "status_at": at,
+                        "error_code": error_code,
+                        "vendor_error_code": vendor_error_code,
+                        "info": info,
+                    },
                 )
             return None if after == before else StatusChange(port_id, port_number, before, after)
 
         return await self._connections.transaction(work)
-
-    def _add_port(self, connection: sa.Connection, charger_id: int, port_number: int) -> None:
-        # From the chargers' table, so that a charger removed meanwhile is an unknown one, not an error.
-        charger = sa.select(chargers.c.id, sa.literal(port_number)).where(chargers.c.id == charger_id)
-        connection.execute(
-            self._connections.insert(ports)
-            .from_select(["charger_id", "port_number"], charger)
-            .on_conflict_do_nothing(index_elements=["charger_id", "port_number"])
-        )
 
 
 def status_of_port(statuses: Sequence[str], reported: str) -> str:

@@ -5,9 +5,10 @@ where this takes 0.1 and 0.2, hence the plain driver for both spellings of the U
 """
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
@@ -16,11 +17,10 @@ from directory.connections import Connections, Rows, T
 from directory.reaching import reaching
 
 _READERS = 4
+_BUSY_TIMEOUT = 15.0  # seconds a writer waits for writers of other processes
 _PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",  # a crash of the machine may take the last moments, a killed process none
     "PRAGMA foreign_keys = ON",
-    "PRAGMA busy_timeout = 15000",  # ms; how long a writer waits for writers of other processes
 )
 
 
@@ -73,16 +73,34 @@ def sqlite_engine(url: sa.URL, size: int) -> sa.Engine:
         url.set(drivername="sqlite"),
         pool_size=size,
         max_overflow=0,
-        connect_args={"check_same_thread": False},  # the pool lends a connection to one thread at a time
+        connect_args={
+            "timeout": _BUSY_TIMEOUT,
+            "check_same_thread": False,  # the pool lends a connection to one thread at a time
+        },
     )
     sa.event.listen(engine, "connect", _prepare)
     return engine
 
 
-def _prepare(connection: Any, _: object) -> None:
+def _prepare(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # the driver's own BEGIN is deferred, and skipped before DDL
+    _switch_to_wal(connection)
     for pragma in _PRAGMAS:
         connection.execute(pragma)
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Only a new file needs it. When two processes do it SQLite fails at once, whatever its timeout."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_immediate(connection: sa.Connection) -> None:

@@ -29,6 +29,14 @@ class Transactions:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        insert = connections.insert(transactions)
+        added_later = ("id_tag", "meter_start", "reservation_id")
+        self._start = insert.on_conflict_do_update(
+            index_elements=["charger_id", "start_key"],
+            set_={
+                name: sa.func.coalesce(transactions.c[name], insert.excluded[name]) for name in added_later
+            },
+        ).returning(transactions.c.id)
 
     async def start(
         self,
@@ -46,7 +54,8 @@ class Transactions:
         and meter value (a repeated 1.6 StartTransaction), gives the same id and may add what was missing.
         """
         start = f"{port_number}|{id_tag}|{started_at.timestamp()}|{meter_start}"
-        statement = self._connections.insert(transactions).values(
+        rows = await self._connections.change(
+            self._start,
             charger_id=charger_id,
             start_key=f"start:{start}" if ocpp_transaction_id is None else f"ocpp:{ocpp_transaction_id}",
             ocpp_transaction_id=ocpp_transaction_id,
@@ -55,16 +64,6 @@ class Transactions:
             started_at=started_at,
             meter_start=meter_start,
             reservation_id=reservation_id,
-        )
-        added_later = ("id_tag", "meter_start", "reservation_id")
-        rows = await self._connections.change(
-            statement.on_conflict_do_update(
-                index_elements=["charger_id", "start_key"],
-                set_={
-                    name: sa.func.coalesce(transactions.c[name], statement.excluded[name])
-                    for name in added_later
-                },
-            ).returning(transactions.c.id)
         )
         return int(rows[0].id)
 
