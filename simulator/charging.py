@@ -104,7 +104,7 @@ class Charging:
         id_tag_type = id_tag_type or self._reserved_type(id_tag)
         entry = self._entry(port, id_tag, id_tag_type)
         parent_id_tag = self._charger.parents.get(id_tag)
-        if self._must_ask(port, entry):
+        if self._must_ask(entry, id_tag_type):
             accepted, parent_id_tag = await self._charger.authorize(id_tag, id_tag_type)
             if not accepted:
                 return False
@@ -174,9 +174,11 @@ class Charging:
             parent_id_tag=self._charger.parents.get(id_tag),
         )
 
-    def _must_ask(self, port: Port, entry: Entry) -> bool:
+    def _must_ask(self, entry: Entry, id_tag_type: str | None) -> bool:
         p = self._charger.personality
         if self._charger.online is None:
+            return False
+        if id_tag_type == "Central" and not p.authorizes_central_tokens:
             return False
         if entry.reservation is not None:
             return p.authorizes_reserved_tag

@@ -137,6 +137,8 @@ class Personality(BaseModel):
     authorizes_reserved_tag: bool = True
     authorizes_foreign_tag: bool = True
     """False: a token that does not hold the port is refused with nothing on the wire."""
+    authorizes_central_tokens: bool = True
+    """False: a token of type Central is let in unasked, OCPP 2.0.1 only."""
     tells_reservation_id: bool = True
     tells_reservation_id_when_ended: bool = False
     group_tag: Literal["starts_with_id", "starts_without_id", "refused"] = "starts_with_id"
