@@ -7,17 +7,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from launch.temporal_cli import find_temporal_cli
-from tests.workflows.world import World
+from tests.workflows.world import DEV_SERVER, World
 from workflows.names import SEARCH_ATTRIBUTES
-
-DEV_SERVER = [
-    "--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true",
-    "--dynamic-config-value", "history.transferProcessorMaxPollRPS=5000",
-    "--dynamic-config-value", "history.timerProcessorMaxPollRPS=5000",
-    "--dynamic-config-value", "history.visibilityProcessorMaxPollRPS=5000",
-    "--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"',  # each skip costs this much
-    "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=400",
-]  # fmt: skip
 
 
 @pytest.fixture

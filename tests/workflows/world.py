@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from temporalio import activity
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
@@ -60,6 +60,16 @@ NOT_CONNECTED = NotSentDetail(cause="not_connected")
 
 # Activity time-outs run in real time even while workflow time is skipped.
 QUICK = Policy(schedule_to_start=timedelta(seconds=1), heartbeat_timeout=timedelta(seconds=2))
+
+
+DEV_SERVER = [
+    "--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true",
+    "--dynamic-config-value", "history.transferProcessorMaxPollRPS=5000",
+    "--dynamic-config-value", "history.timerProcessorMaxPollRPS=5000",
+    "--dynamic-config-value", "history.visibilityProcessorMaxPollRPS=5000",
+    "--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"',  # each skip costs this much
+    "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=400",
+]  # fmt: skip
 
 
 class ScriptedCharger:
@@ -231,12 +241,16 @@ class World:
     async def _update(
         self, start: WithStartWorkflowOperation[Any, Snapshot], ask: ReserveRequest
     ) -> ReserveAnswer:
-        return await self.client.execute_update_with_start_workflow(
-            ReservationWorkflow.reserve, ask, start_workflow_operation=start
+        answer: ReserveAnswer = await self.client.execute_update_with_start_workflow(
+            "reserve", ask, start_workflow_operation=start, result_type=ReserveAnswer
         )
+        return answer
 
     async def cancel(self, wait: timedelta = timedelta(seconds=35)) -> CancelAnswer:
-        return await self.handle.execute_update(ReservationWorkflow.cancel, CancelRequest(wait=wait))
+        answer: CancelAnswer = await self.handle.execute_update(
+            "cancel", CancelRequest(wait=wait), result_type=CancelAnswer
+        )
+        return answer
 
     async def snapshot(self) -> Snapshot:
         return await self.handle.query(ReservationWorkflow.snapshot)
@@ -251,7 +265,8 @@ class World:
 
     async def end(self) -> Snapshot:
         """Let time run on until the reservation is over."""
-        await self.env.fast_forward(self.handle)
+        if (await self.handle.describe()).status == WorkflowExecutionStatus.RUNNING:
+            await self.env.fast_forward(self.handle)
         return await self.handle.result()
 
     async def tell(self, signal: str, event: Event) -> None:

@@ -1,0 +1,27 @@
+"""A release must replay the histories of the reservations that sleep through it."""
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+
+from tests.workflows.record_histories import HISTORIES, STORIES
+from worker import SANDBOX, WORKFLOWS
+
+HELP = (
+    "This change of the workflow would break reservations that are under way. Put it behind "
+    "workflow.patched (docs/changing-the-workflow.md). Only if this history was never deployed: "
+    "python -m tests.workflows.record_histories {name}"
+)
+
+
+@pytest.mark.parametrize("name", sorted(STORIES))
+async def test_a_stored_history_replays(name: str) -> None:
+    history = WorkflowHistory.from_json(name, (HISTORIES / f"{name}.json").read_text())
+    replayer = Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter, workflow_runner=SANDBOX)
+    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    assert result.replay_failure is None, HELP.format(name=name) + f"\n{result.replay_failure}"
+
+
+def test_every_story_has_its_history_and_every_history_its_story() -> None:
+    assert {file.stem for file in HISTORIES.glob("*.json")} == set(STORIES)
