@@ -43,6 +43,9 @@ FIRST_BYTE = 15.0
 DOWNLOAD = 300.0
 """Seconds a download may take (about 60 MB)."""
 
+SAY_EVERY = 10.0
+"""Seconds between two words about a build."""
+
 _DOWNLOADER = Path(__file__).with_name("temporal_download.py")
 _PACKAGE = "github.com/temporalio/cli/cmd/temporal"
 _LINKER_FLAGS = f"-s -w -X github.com/temporalio/cli/internal/temporalcli.Version={CLI_VERSION}"
@@ -226,7 +229,7 @@ def _build(folder: Path, say: Say) -> Path:
     return target
 
 
-def _narrate(process: subprocess.Popen[str], say: Say, every: float = 10.0) -> list[str]:
+def _narrate(process: subprocess.Popen[str], say: Say) -> list[str]:
     """Says how long it takes and what go says last, until it ends; returns all it said."""
     lines: list[str] = []
 
@@ -238,7 +241,7 @@ def _narrate(process: subprocess.Popen[str], say: Say, every: float = 10.0) -> l
     reader.start()
     started = time.monotonic()
     while reader.is_alive():
-        reader.join(every)
+        reader.join(SAY_EVERY)
         if reader.is_alive():
             minutes, seconds = divmod(int(time.monotonic() - started), 60)
             say(f"  {minutes}:{seconds:02}  {len(lines)} steps, now {lines[-1] if lines else 'starting'}")
@@ -247,7 +250,7 @@ def _narrate(process: subprocess.Popen[str], say: Say, every: float = 10.0) -> l
 
 
 def main() -> None:
-    """`python -m launch.temporal_cli`: makes sure that there is one, and says where; `make test` begins so."""
+    """`python -m launch.temporal_cli`: makes sure that there is one and says where, before the tests begin."""
     try:
         found = find_temporal_cli(say=lambda line: _write(sys.stderr, line))
     except StartError as error:
