@@ -1,0 +1,40 @@
+"""Who is calling, and what they may do and see."""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request
+
+from api.errors import Forbidden, Unauthorized
+from api.services import services_of
+from directory import ApiKey
+
+
+async def authenticate(request: Request) -> ApiKey:
+    """The API key of `Authorization: Bearer …`. Raises Unauthorized."""
+    scheme, _, raw_key = request.headers.get("authorization", "").partition(" ")
+    raw_key = raw_key.strip()
+    if scheme.lower() != "bearer" or not raw_key:
+        raise Unauthorized("an API key is required: Authorization: Bearer {api_key}")
+    services = await services_of(request)
+    key = await services.directory.keys.authenticate(raw_key)
+    if key is None:
+        raise Unauthorized("this API key is unknown, expired or revoked")
+    return key
+
+
+def allowed(*rights: str) -> Callable[[Request], Awaitable[ApiKey]]:
+    """A dependency: the caller's key, which has one of `rights`. Raises Forbidden."""
+
+    async def key_with_right(request: Request) -> ApiKey:
+        key: ApiKey = request.state.api_key
+        if key.rights.isdisjoint(rights):
+            raise Forbidden(f"this API key lacks the right {' or '.join(rights)}")
+        return key
+
+    return key_with_right
+
+
+def may_see(key: ApiKey, charger_id: int, site_id: str | None) -> bool:
+    """Whether a charger lies in the key's scope; with both scopes given it must be in both."""
+    in_sites = key.site_ids is None or site_id in key.site_ids
+    return in_sites and (key.charger_ids is None or charger_id in key.charger_ids)

@@ -1,0 +1,140 @@
+"""What went wrong, as one sentence for the caller: `{"error": "<sentence>"}`, for every error there is.
+
+ApiError
+├── BadRequest     400  the request itself: the sentence names the field and the rule
+├── Unauthorized   401  no API key, or not a good one
+├── Forbidden      403  the key lacks a right
+├── NotFound       404  it does not exist, or lies outside the key's scope
+├── Conflict       409  it exists already
+├── BodyTooLarge   413
+├── Failed         500  a fault of ours
+└── Unavailable    503  Temporal does not answer, or not now
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+RETRY_AFTER = 5
+"""Seconds after which a caller may repeat a request that met an unreachable Temporal."""
+
+
+class ApiError(HTTPException):
+    """Base of the answers that are not a result; `detail` is the sentence."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def __init__(self, sentence: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(self.status, sentence, headers)
+
+
+class BadRequest(ApiError):
+    """The request breaks a rule."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+
+class Unauthorized(ApiError):
+    """Nobody we know is calling."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, {"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(ApiError):
+    """The key may not do this."""
+
+    status = HTTPStatus.FORBIDDEN
+
+
+class NotFound(ApiError):
+    """There is no such thing, as far as this key may know."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class Conflict(ApiError):
+    """Another one has this value already."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class BodyTooLarge(ApiError):
+    """The body has more bytes than any request needs."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class Failed(ApiError):
+    """A fault of ours; the log knows more."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class Unavailable(ApiError):
+    """Temporal is unreachable or saturated; the sentence says what is known of the outcome."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, {"Retry-After": str(RETRY_AFTER)})
+
+
+def error_response(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The one shape of an error."""
+    body = orjson.dumps({"error": sentence})
+    return Response(body, status, dict(headers or {}), media_type="application/json")
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Give every error that FastAPI or Starlette answers our shape."""
+    app.add_exception_handler(StarletteHTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StarletteHTTPException)  # it is registered for no other
+    return error_response(error.status_code, _sentence(request, error), error.headers)
+
+
+def _sentence(request: Request, error: StarletteHTTPException) -> str:
+    if isinstance(error, ApiError):
+        return error.detail
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return f"there is nothing at {request.url.path}"
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{request.method} is not possible at {request.url.path}"
+    return error.detail
+
+
+async def _validation_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # it is registered for no other
+    return error_response(HTTPStatus.BAD_REQUEST, "; ".join(map(_rule, error.errors())))
+
+
+def _rule(problem: Mapping[str, Any]) -> str:
+    field = _field(problem["loc"])
+    if not field:
+        return "the body: must be a JSON object"
+    if problem["type"] == "missing":
+        return f"{field}: is required"
+    return f"{field}: {_words(problem['msg'])}"
+
+
+def _field(location: Sequence[str | int]) -> str:
+    _, *path = location  # the first says where: body, path, query, header
+    return ".".join(map(str, path))
+
+
+def _words(message: str) -> str:
+    """Pydantic's message as the rule alone: "Input should be a valid integer" → "must be a valid integer"."""
+    message = message.removeprefix("Value error, ")
+    return re.sub(r"^[A-Z][a-z]+ should (be|have|match)", r"must \1", message)

@@ -1,0 +1,47 @@
+"""/health: whether this process lives, and whether it can do its work."""
+
+import asyncio
+from datetime import timedelta
+
+from fastapi import APIRouter, Response
+
+from api.answers import written
+from api.documentation import responses
+from api.errors import Unavailable
+from api.schemas import Health
+from api.services import Here, Services
+from directory import UnreachableError
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+TEMPORAL_WITHIN = timedelta(seconds=2)
+DIRECTORY_WITHIN = timedelta(seconds=2)
+
+
+@router.get("/live", summary="Whether the process lives", response_model=Health)
+async def live() -> Response:
+    """Says nothing of Temporal or the database: a restart would not mend them."""
+    return written(Health(status="ok"))
+
+
+@router.get(
+    "/ready", summary="Whether requests can be served", response_model=Health, responses=responses(503)
+)
+async def ready(here: Here) -> Response:
+    """Asks Temporal and the directory."""
+    temporal, directory = await asyncio.gather(
+        here.reservations.is_reachable(TEMPORAL_WITHIN), _directory_answers(here)
+    )
+    silent = [name for name, answers in (("Temporal", temporal), ("the directory", directory)) if not answers]
+    if silent:
+        raise Unavailable(f"not ready: no answer from {' and '.join(silent)}")
+    return written(Health(status="ok"))
+
+
+async def _directory_answers(here: Services) -> bool:
+    try:
+        async with asyncio.timeout(DIRECTORY_WITHIN.total_seconds()):
+            await here.directory.ping()
+    except (UnreachableError, TimeoutError):
+        return False
+    return True

@@ -1,0 +1,70 @@
+"""The API's process: the application behind uvicorn, until SIGTERM or SIGINT."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+from temporalio.client import Client
+
+from api.app import create_app
+from directory import Directory
+from settings import Settings
+
+log = structlog.get_logger(__name__)
+
+BACKLOG = 2048
+DRAIN = 10
+"""Seconds that requests under way have after a signal; their reservations live on without them."""
+
+
+class CannotListen(Exception):
+    """The API's address is not to be had; the text names the setting to change."""
+
+
+async def run(settings: Settings, client: Client, directory: Directory) -> None:
+    """Serve the API until a signal ends it. Run it on uvloop. Raises CannotListen."""
+    listener = _listen(settings.api_host, settings.api_port)
+    config = uvicorn.Config(
+        create_app(settings, client, directory),
+        access_log=False,  # Envelope writes a line for each request
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=DRAIN,
+    )
+    host, port = listener.getsockname()[:2]
+    log.info("api_listening", host=host, port=port)
+    await _Server(config).serve(sockets=[listener])
+    log.info("api_stopped")
+
+
+class _Server(uvicorn.Server):
+    """Ends by returning: uvicorn's own handlers would raise the signal once more afterwards."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM ask the server to stop."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for number in signals:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise CannotListen(
+            f"the API cannot listen on {host}:{port} ({error.strerror}): set BERTH_API_PORT or BERTH_API_HOST"
+        ) from error

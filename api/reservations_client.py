@@ -1,0 +1,397 @@
+"""The API's only word with Temporal: reserve, cancel and look, each bounded in time.
+
+Every failure ends as an answer: Pending when Temporal holds the request, Unavailable when it does not answer,
+and the sentence says whether nothing was started or the outcome is unknown.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import structlog
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage as Stage
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
+from temporalio.api.update.v1 import UpdateRef, WaitPolicy
+from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
+from temporalio.client import (
+    Client,
+    RPCTimeoutOrCancelledError,
+    WithStartWorkflowOperation,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from api.errors import Failed, Unavailable
+from workflows.messages import (
+    PENDING,
+    CancelAnswer,
+    CancelRequest,
+    CancelStatus,
+    ReservationStart,
+    ReservationState,
+    ReserveAnswer,
+    ReserveRequest,
+    Snapshot,
+)
+from workflows.names import (
+    CHARGER_ID,
+    EXPIRES_AT,
+    PORT_ID,
+    RESERVATION_ID,
+    RESERVATION_STATE,
+    RESERVATIONS_QUEUE,
+    SITE_ID,
+    reservation_workflow_id,
+)
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+# Together under the 5 s within which a caller hears of an unreachable Temporal.
+ACCEPTED_WITHIN = timedelta(seconds=4)
+LOOK_WITHIN = timedelta(milliseconds=500)
+SIGNAL_WITHIN = timedelta(milliseconds=400)
+
+READ_WITHIN = timedelta(seconds=4.9)
+ANSWER_MARGIN = timedelta(seconds=5)  # the update keeps its own time; this is for a worker that died
+RESENDS = 3  # of an update that met a closing run
+
+NOT_TAKEN_UP = "NotTakenUp"
+"""Reason of a Pending answer: Temporal has the request, no worker has seen it yet."""
+
+UNKNOWN_RESERVATION = "UnknownReservation"
+"""Reason of a Rejected cancel: no reservation lives under this number."""
+
+_NOTHING_STARTED = "Temporal does not answer; nothing was started"
+_OUTCOME_UNKNOWN = (
+    "Temporal does not answer in time; the outcome is unknown: repeat with the same reservationId"
+)
+_NOT_READ = "the reservation cannot be read now: Temporal or the workers do not answer; it goes on by itself"
+
+# Core has repeated these for a while before they come to us.
+_PASSING = frozenset(
+    {
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.ABORTED,
+        RPCStatusCode.FAILED_PRECONDITION,  # "WorkflowNotReady": its workflow tasks fail again and again
+        RPCStatusCode.INTERNAL,
+        RPCStatusCode.UNKNOWN,
+    }
+)
+_ENDED_BY_FORCE = {
+    WorkflowExecutionStatus.TERMINATED: "WorkflowTerminated",
+    WorkflowExecutionStatus.FAILED: "WorkflowFailed",
+    WorkflowExecutionStatus.TIMED_OUT: "WorkflowTimedOut",
+    WorkflowExecutionStatus.CANCELED: "WorkflowCanceled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A reservation as it stands, and the run in Temporal that says so."""
+
+    snapshot: Snapshot
+    workflow_id: str
+    run_id: str
+    namespace: str
+
+
+class _RunClosed(Exception):
+    """The update met a run that was ending, or there is none."""
+
+
+class _StillOpen(Exception):
+    """Temporal holds the update, but its answer did not come in time."""
+
+    def __init__(self, accepted: bool, state: ReservationState | None) -> None:
+        self.accepted = accepted
+        self.state = state  # None: no such workflow runs
+
+
+class Reservations:
+    """Reservations, as their workflows know them."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def reserve(self, start: ReservationStart, request: ReserveRequest) -> ReserveAnswer:
+        """Ask for a reservation, starting its workflow unless it runs; Pending when `wait` ended first.
+
+        Raises Unavailable.
+        """
+        workflow_id = reservation_workflow_id(start.charger_id, start.reservation_id)
+
+        def send(update_id: str) -> Coroutine[Any, Any, ReserveAnswer]:
+            return self._client.execute_update_with_start_workflow(
+                "reserve",
+                request,
+                start_workflow_operation=_start(workflow_id, start, request),
+                id=update_id,
+                result_type=ReserveAnswer,
+            )
+
+        for _ in range(1 + RESENDS):
+            try:
+                return await self._update(send, workflow_id, request.wait)
+            except _RunClosed:
+                continue
+            except _StillOpen as open_:
+                if open_.state is None:
+                    raise Unavailable(_NOTHING_STARTED) from None
+                reason = None if open_.accepted else NOT_TAKEN_UP
+                return ReserveAnswer(status=PENDING, state=open_.state, reason=reason)
+        raise Unavailable("the reservation was ending each time it was asked; repeat the request")
+
+    async def cancel(
+        self, charger_id: int, reservation_id: int, request: CancelRequest
+    ) -> CancelAnswer | None:
+        """Cancel a reservation; Pending when `wait` ended first, None when there never was one.
+
+        One that ended is Accepted when it was cancelled, else Rejected. Raises Unavailable.
+        """
+        workflow_id = reservation_workflow_id(charger_id, reservation_id)
+        handle = self._client.get_workflow_handle(workflow_id)
+
+        def send(update_id: str) -> Coroutine[Any, Any, CancelAnswer]:
+            return handle.execute_update("cancel", request, id=update_id, result_type=CancelAnswer)
+
+        try:
+            return await self._update(send, workflow_id, request.wait)
+        except _RunClosed:
+            return await self._cancel_of_ended(workflow_id)
+        except _StillOpen as open_:
+            if open_.state is None or not (open_.accepted or await self._signal_cancel(handle)):
+                return await self._cancel_of_ended(workflow_id)
+            return CancelAnswer(status=PENDING, state=open_.state)
+
+    async def withdraw(self, charger_id: int, reservation_id: int) -> None:
+        """Have a reservation cancelled without waiting; done once Temporal has it. Raises Unavailable."""
+        workflow_id = reservation_workflow_id(charger_id, reservation_id)
+        await self._signal_cancel(self._client.get_workflow_handle(workflow_id))
+
+    async def look(self, charger_id: int, reservation_id: int) -> Sight | None:
+        """The reservation as it stands now, None when there is none. Raises Unavailable."""
+        workflow_id = reservation_workflow_id(charger_id, reservation_id)
+        async with _bounded(READ_WITHIN, _NOT_READ):
+            return await self._sight(workflow_id)
+
+    async def is_reachable(self, within: timedelta) -> bool:
+        """Whether Temporal says that it serves."""
+        try:
+            async with _bounded(within, _NOTHING_STARTED):
+                return await self._client.service_client.check_health()
+        except Unavailable:
+            return False
+
+    async def _update(
+        self, send: Callable[[str], Coroutine[Any, Any, T]], workflow_id: str, wait: timedelta
+    ) -> T:
+        update_id = str(uuid4())  # a new one each time: the old one's failure would be its answer for ever
+        update = asyncio.create_task(send(update_id))
+        try:
+            if not await _ends(update, within=ACCEPTED_WITHIN):
+                accepted, state = await self._progress(workflow_id, update_id)
+                if not accepted:
+                    raise _StillOpen(accepted, state)
+                if not await _ends(update, within=wait + ANSWER_MARGIN - ACCEPTED_WITHIN):
+                    raise _StillOpen(accepted, state)
+            with _mapped(_NOTHING_STARTED, _OUTCOME_UNKNOWN):
+                return _outcome(update, workflow_id)
+        finally:
+            if update.cancel():
+                # Its end is awaited, or asyncio would log an exception that nobody asked for.
+                await asyncio.gather(update, return_exceptions=True)
+
+    async def _progress(self, workflow_id: str, update_id: str) -> tuple[bool, ReservationState | None]:
+        """Whether the update is accepted, and the state of the running reservation."""
+        async with _bounded(LOOK_WITHIN, _OUTCOME_UNKNOWN):
+            return await asyncio.gather(self._is_accepted(workflow_id, update_id), self._state(workflow_id))
+
+    async def _is_accepted(self, workflow_id: str, update_id: str) -> bool:
+        """Whether a worker has taken up the update; the server answers this without waiting."""
+        ask = PollWorkflowExecutionUpdateRequest(
+            namespace=self._client.namespace,
+            update_ref=UpdateRef(
+                workflow_execution=WorkflowExecution(workflow_id=workflow_id), update_id=update_id
+            ),
+            wait_policy=WaitPolicy(lifecycle_stage=Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMITTED),
+        )
+        try:
+            found = await self._client.workflow_service.poll_workflow_execution_update(ask)
+        except RPCError as error:
+            if _is_missing(error):
+                return False
+            raise
+        return found.stage >= Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED
+
+    async def _state(self, workflow_id: str) -> ReservationState | None:
+        """The state of the running reservation, None when none runs."""
+        description = await self._describe(workflow_id)
+        if description is None or description.status != WorkflowExecutionStatus.RUNNING:
+            return None
+        state = description.typed_search_attributes.get(RESERVATION_STATE)
+        return ReservationState(state) if state else ReservationState.REQUESTED
+
+    async def _describe(self, workflow_id: str) -> WorkflowExecutionDescription | None:
+        try:
+            return await self._client.get_workflow_handle(workflow_id).describe()
+        except RPCError as error:
+            if _is_missing(error):
+                return None
+            raise
+
+    async def _sight(self, workflow_id: str) -> Sight | None:
+        description = await self._describe(workflow_id)
+        if description is None:
+            return None
+        run_id = description.run_id
+        run = self._client.get_workflow_handle(workflow_id, run_id=run_id, result_type=Snapshot)
+        snapshot: Snapshot
+        if description.status == WorkflowExecutionStatus.COMPLETED:
+            snapshot = await run.result()  # needs no worker
+        else:
+            snapshot = await run.query("snapshot", result_type=Snapshot)
+        if description.status in _ENDED_BY_FORCE:
+            snapshot = snapshot.model_copy(
+                update={
+                    "state": ReservationState.FAILED,
+                    "reason": _ENDED_BY_FORCE[description.status],
+                    "evidence": "Temporal",
+                    "ended_at": description.close_time,
+                }
+            )
+        return Sight(snapshot, workflow_id, run_id, self._client.namespace)
+
+    async def _cancel_of_ended(self, workflow_id: str) -> CancelAnswer | None:
+        async with _bounded(READ_WITHIN, _OUTCOME_UNKNOWN):
+            sight = await self._sight(workflow_id)
+        if sight is None:
+            return None
+        state = sight.snapshot.state
+        if state == ReservationState.CANCELLED:
+            return CancelAnswer(status=CancelStatus.ACCEPTED, state=state)
+        return CancelAnswer(status=CancelStatus.REJECTED, state=state, reason=UNKNOWN_RESERVATION)
+
+    async def _signal_cancel(self, handle: WorkflowHandle[Any, Any]) -> bool:
+        """Durable at once, needs no worker; False when no such workflow runs."""
+        async with _bounded(SIGNAL_WITHIN, _OUTCOME_UNKNOWN):
+            try:
+                await handle.signal("cancel")
+            except RPCError as error:
+                if _is_missing(error):
+                    return False
+                raise
+        return True
+
+
+def _start(
+    workflow_id: str, start: ReservationStart, request: ReserveRequest
+) -> WithStartWorkflowOperation[Any, Any]:
+    terms = request.terms
+    port = "any port" if terms.port_number is None else f"port {terms.port_number}"
+    until = f"{terms.expires_at.astimezone(UTC):%d %b %Y %H:%M} UTC"
+    attributes: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(CHARGER_ID, start.charger_id),
+        SearchAttributePair(RESERVATION_ID, start.reservation_id),
+        SearchAttributePair(RESERVATION_STATE, ReservationState.REQUESTED.value),
+        SearchAttributePair(EXPIRES_AT, terms.expires_at),
+    ]
+    if terms.port_id is not None:
+        attributes.append(SearchAttributePair(PORT_ID, terms.port_id))
+    if start.site_id is not None:
+        attributes.append(SearchAttributePair(SITE_ID, start.site_id))
+    operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+        "Reservation",
+        start,
+        id=workflow_id,
+        task_queue=RESERVATIONS_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        search_attributes=TypedSearchAttributes(attributes),
+        static_summary=f"{start.ocpp_identity}, {port}, until {until}",
+        static_details=(
+            f"Reservation **{start.reservation_id}** of {port} on charger **{start.ocpp_identity}** "
+            f"(charger {start.charger_id}, port id {terms.port_id}), as first asked for until {until}."
+        ),
+    )
+    # A failed start is told to the operation too; nobody asks it, and asyncio would log that as lost.
+    operation._workflow_handle.add_done_callback(lambda told: told.cancelled() or told.exception())
+    return operation
+
+
+async def _ends(update: asyncio.Task[Any], within: timedelta) -> bool:
+    # Not asyncio.timeout: it would cancel the update, and the SDK raises its own error then.
+    done, _ = await asyncio.wait({update}, timeout=within.total_seconds())
+    return bool(done)
+
+
+def _outcome(update: asyncio.Task[T], workflow_id: str) -> T:
+    try:
+        return update.result()
+    except WorkflowUpdateFailedError as error:
+        kind = error.cause.type if isinstance(error.cause, ApplicationError) else type(error.cause).__name__
+        if kind == "AcceptedUpdateCompletedWorkflow":
+            raise _RunClosed from None
+        # Its message may quote the request, token included: only its kind is logged.
+        log.error("update_failed", workflow_id=workflow_id, kind=kind)
+        raise Failed(f"the reservation's workflow failed to answer ({kind})") from None
+    except RPCError as error:
+        if _is_missing(error):
+            raise _RunClosed from None
+        raise
+
+
+def _is_missing(error: RPCError) -> bool:
+    """Whether the workflow, its open run or the update is not there; a missing namespace is our fault."""
+    if error.status != RPCStatusCode.NOT_FOUND:
+        return False
+    return not any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
+
+
+@asynccontextmanager
+async def _bounded(within: timedelta, sentence: str) -> AsyncIterator[None]:
+    """At most this long; whatever passing failure comes is Unavailable, with this sentence."""
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            with _mapped(sentence, sentence):
+                yield
+    except TimeoutError:
+        raise Unavailable(sentence) from None
+
+
+@contextmanager
+def _mapped(unconnected: str, unanswered: str) -> Iterator[None]:
+    """Unavailable for what passes; the rest is a fault and stays what it is."""
+    try:
+        yield
+    except RPCTimeoutOrCancelledError as error:
+        raise Unavailable(unanswered) from error
+    except RPCError as error:
+        if error.status not in _PASSING:
+            raise
+        log.warning("temporal_unavailable", status=error.status.name, message=error.message)
+        raise Unavailable(unanswered) from error
+    except RuntimeError as error:  # the SDK's only word for "no connection"
+        if not str(error).startswith("Failed client connect"):
+            raise
+        log.warning("temporal_unreachable")
+        raise Unavailable(unconnected) from error

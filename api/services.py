@@ -1,0 +1,29 @@
+"""What the routes work with: handed to `create_app`, found by a request through its application."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.reservations_client import Reservations
+from directory import Directory
+from settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The collaborators of one API process."""
+
+    settings: Settings
+    directory: Directory
+    reservations: Reservations
+
+
+async def services_of(request: Request) -> Services:
+    """The collaborators of the application that serves `request`."""
+    services: Services = request.app.state.services
+    return services
+
+
+Here = Annotated[Services, Depends(services_of)]
+"""A route's parameter: the collaborators of its process."""
