@@ -1,0 +1,513 @@
+"""Commands to a charger, from the activity down to the socket and back."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import structlog
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.testing import ActivityEnvironment
+
+from activities.charger import ChargerCommands
+from directory import Charger, Directory
+from tests.gateway.house import House, Temporal, eventually, until
+from tests.gateway.station import Station
+from workflows.messages import (
+    IN_DOUBT,
+    NOT_SENT,
+    CancelReservationInput,
+    CancelReservationResult,
+    CancelStatus,
+    IdTagType,
+    ReserveNowInput,
+    ReserveNowResult,
+    ReserveStatus,
+    Terms,
+)
+
+EXPIRES_AT = datetime(2030, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+WIRE_EXPIRY = "2030-01-02T03:04:05Z"
+
+
+def terms(**changes: Any) -> Terms:
+    values: dict[str, Any] = {
+        "port_id": 1,
+        "port_number": 1,
+        "expires_at": EXPIRES_AT,
+        "id_tag": "aBc",
+        "id_tag_type": IdTagType.ISO14443,
+    }
+    return Terms(**(values | changes))
+
+
+class Commands:
+    """The activities, run as Temporal would for the workflow of reservation 7."""
+
+    def __init__(self, house: House, charger: Charger) -> None:
+        self._activities = ChargerCommands(house.registry, house.directory)
+        self._charger = charger
+        self.heartbeats = 0
+
+    async def reserve(self, **changes: Any) -> ReserveNowResult:
+        values: dict[str, Any] = {
+            "charger_id": self._charger.id,
+            "reservation_id": 7,
+            "terms": terms(),
+            "first_run_id": "run-1",
+        }
+        workflow_id = changes.pop("workflow_id", "reservation-7")
+        result: ReserveNowResult = await self._run(
+            workflow_id, self._activities.reserve_now, ReserveNowInput(**(values | changes))
+        )
+        return result
+
+    async def cancel(self, **changes: Any) -> CancelReservationResult:
+        values: dict[str, Any] = {"charger_id": self._charger.id, "reservation_id": 7}
+        result: CancelReservationResult = await self._run(
+            "reservation-7",
+            self._activities.cancel_reservation,
+            CancelReservationInput(**(values | changes)),
+        )
+        return result
+
+    async def _run(self, workflow_id: str, activity: Any, request: Any) -> Any:
+        environment = ActivityEnvironment()
+        environment.info = dataclasses.replace(ActivityEnvironment.default_info(), workflow_id=workflow_id)
+        environment.on_heartbeat = self._count
+        return await environment.run(activity, request)
+
+    def _count(self, *_: Any) -> None:
+        self.heartbeats += 1
+
+
+@pytest.fixture
+def commands(house: House, charger: Charger) -> Commands:
+    return Commands(house, charger)
+
+
+@asynccontextmanager
+async def ready(house: House, version: str = "1.6") -> AsyncIterator[Station]:
+    """A charger that takes commands."""
+    async with house.station(version) as station:
+        await station.boot()
+        await house.session()
+        yield station
+
+
+def failure(raised: pytest.ExceptionInfo[ApplicationError]) -> tuple[str | None, str]:
+    """The type of an activity's failure and its cause."""
+    error = raised.value
+    assert error.non_retryable
+    assert error.category is ApplicationErrorCategory.BENIGN
+    return error.type, error.details[0].cause
+
+
+# --- what goes out ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "changes", "payload"),
+    [
+        (
+            "1.6",
+            {},
+            {"connectorId": 1, "expiryDate": WIRE_EXPIRY, "idTag": "aBc", "reservationId": 7},
+        ),
+        (
+            "1.6",
+            {"port_number": None, "parent_id_tag": "Home"},
+            {
+                "connectorId": 0,
+                "expiryDate": WIRE_EXPIRY,
+                "idTag": "aBc",
+                "reservationId": 7,
+                "parentIdTag": "Home",
+            },
+        ),
+        (
+            "2.0.1",
+            {},
+            {
+                "id": 7,
+                "expiryDateTime": WIRE_EXPIRY,
+                "idToken": {"idToken": "aBc", "type": "ISO14443"},
+                "evseId": 1,
+            },
+        ),
+        (
+            "2.0.1",
+            {"port_number": None, "parent_id_tag": "Home"},
+            {
+                "id": 7,
+                "expiryDateTime": WIRE_EXPIRY,
+                "idToken": {"idToken": "aBc", "type": "ISO14443"},
+                "groupIdToken": {"idToken": "Home", "type": "ISO14443"},
+            },
+        ),
+    ],
+)
+async def test_reserve_now_says_exactly_what_the_version_has_words_for(
+    house: House, commands: Commands, version: str, changes: dict[str, Any], payload: dict[str, Any]
+) -> None:
+    async with ready(house, version) as station:
+        reserving = asyncio.create_task(commands.reserve(terms=terms(**changes)))
+        message_id, asked = await station.asked("ReserveNow")
+        assert asked == payload
+        await station.answer(message_id, {"status": "Accepted"})
+        assert await reserving == ReserveNowResult(status=ReserveStatus.ACCEPTED)
+
+
+async def test_the_group_stays_at_home_when_the_setting_says_so(
+    directory: Directory, temporal: Temporal, charger: Charger
+) -> None:
+    async with House(directory, temporal, group_on_201=False) as house, ready(house, "2.0.1") as station:
+        reserving = asyncio.create_task(Commands(house, charger).reserve(terms=terms(parent_id_tag="Home")))
+        message_id, asked = await station.asked("ReserveNow")
+        assert "groupIdToken" not in asked
+        await station.answer(message_id, {"status": "Accepted"})
+        await reserving
+
+
+async def test_a_token_that_16_cannot_spell_is_rejected_without_a_frame(
+    house: House, commands: Commands
+) -> None:
+    async with ready(house) as station:
+        result = await commands.reserve(terms=terms(id_tag="x" * 21))
+        assert station.calls.empty()
+    assert result == ReserveNowResult(status=ReserveStatus.REJECTED, reason="InvalidRequest", sent=False)
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+@pytest.mark.parametrize("status", ["Accepted", "Rejected"])
+async def test_cancel_reservation_returns_the_chargers_status(
+    house: House, commands: Commands, version: str, status: str
+) -> None:
+    async with ready(house, version) as station:
+        cancelling = asyncio.create_task(commands.cancel())
+        message_id, asked = await station.asked("CancelReservation")
+        assert asked == {"reservationId": 7}
+        await station.answer(message_id, {"status": status})
+        assert await cancelling == CancelReservationResult(status=CancelStatus(status))
+
+
+# --- what comes back ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", list(ReserveStatus))
+async def test_every_status_is_a_result(house: House, commands: Commands, status: ReserveStatus) -> None:
+    async with ready(house, "2.0.1") as station:
+        reserving = asyncio.create_task(commands.reserve())
+        message_id, _ = await station.asked("ReserveNow")
+        info = {"reasonCode": "UnknownEvse", "additionalInfo": "no such EVSE"}
+        await station.answer(message_id, {"status": status.value, "statusInfo": info})
+        assert await reserving == ReserveNowResult(status=status, reason="UnknownEvse")
+
+
+async def test_a_call_error_is_a_result(house: House, commands: Commands) -> None:
+    async with ready(house) as station:
+        reserving = asyncio.create_task(commands.reserve())
+        await station.refuse((await station.asked("ReserveNow"))[0], "PropertyConstraintViolation")
+        assert await reserving == ReserveNowResult(error="PropertyConstraintViolation")
+        cancelling = asyncio.create_task(commands.cancel())
+        await station.refuse((await station.asked("CancelReservation"))[0], "NotImplemented")
+        assert await cancelling == CancelReservationResult(error="NotImplemented")
+
+
+@pytest.mark.parametrize("payload", [{}, {"status": "Maybe"}, {"status": 5}, [], None])
+async def test_an_answer_that_says_nothing_is_an_invalid_response(
+    house: House, commands: Commands, payload: Any
+) -> None:
+    async with ready(house) as station:
+        reserving = asyncio.create_task(commands.reserve())
+        await station.answer((await station.asked("ReserveNow"))[0], payload)
+        assert await reserving == ReserveNowResult(error="InvalidResponse")
+        cancelling = asyncio.create_task(commands.cancel())
+        await station.answer((await station.asked("CancelReservation"))[0], payload)
+        assert await cancelling == CancelReservationResult(error="InvalidResponse")
+
+
+async def test_a_charger_may_ask_in_the_middle_of_our_call(house: House, commands: Commands) -> None:
+    async with ready(house) as station:
+        reserving = asyncio.create_task(commands.reserve())
+        message_id, _ = await station.asked("ReserveNow")
+        # The SAP simulator answers only after both of these were answered.
+        assert (await station.call("Authorize", {"idTag": "ABC"}))["idTagInfo"]["status"] == "Accepted"
+        await station.call(
+            "StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Reserved"}
+        )
+        await station.answer(message_id, {"status": "Accepted"})
+        assert (await reserving).status is ReserveStatus.ACCEPTED
+
+
+async def test_the_listener_is_known_before_the_frame_and_accepted_after_the_answer(
+    house: House, charger: Charger, commands: Commands
+) -> None:
+    async with ready(house) as station:
+        reserving = asyncio.create_task(commands.reserve())
+        message_id, _ = await station.asked("ReserveNow")
+        (listener,) = await house.directory.live.of_charger(charger.id)
+        assert (listener.workflow_id, listener.first_run_id) == ("reservation-7", "run-1")
+        assert not listener.accepted
+        await station.answer(message_id, {"status": "Accepted"})
+        await reserving
+    (listener,) = await house.directory.live.of_charger(charger.id)
+    assert listener.accepted
+
+
+# --- one holder a port --------------------------------------------------------------------------------
+
+
+async def test_a_port_held_by_another_reservation_is_occupied_without_a_frame(
+    house: House, charger: Charger, commands: Commands
+) -> None:
+    await house.listen(charger.id, reservation_id=6)
+    async with ready(house) as station:
+        assert await commands.reserve() == ReserveNowResult(
+            status=ReserveStatus.OCCUPIED, reason="ReservedByOther", sent=False
+        )
+        assert station.calls.empty()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"force": True}, {"terms": terms(port_number=None)}, {"terms": terms(port_number=2)}]
+)
+async def test_force_another_port_or_no_port_is_asked_of_the_charger(
+    house: House, charger: Charger, commands: Commands, changes: dict[str, Any]
+) -> None:
+    await house.listen(charger.id, reservation_id=6)
+    async with ready(house) as station:
+        reserving = asyncio.create_task(commands.reserve(**changes))
+        await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
+        assert (await reserving).sent
+
+
+async def test_ones_own_reservation_does_not_stand_in_the_way(
+    house: House, charger: Charger, commands: Commands
+) -> None:
+    async with ready(house) as station:
+        for _ in range(2):
+            reserving = asyncio.create_task(commands.reserve())
+            await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
+            assert (await reserving).status is ReserveStatus.ACCEPTED
+
+
+# --- not sent -----------------------------------------------------------------------------------------
+
+
+async def test_a_charger_that_is_not_here_gets_nothing(commands: Commands) -> None:
+    with pytest.raises(ApplicationError) as raised:
+        await commands.reserve()
+    assert failure(raised) == (NOT_SENT, "not_connected")
+    with pytest.raises(ApplicationError) as raised:
+        await commands.cancel()
+    assert failure(raised) == (NOT_SENT, "not_connected")
+
+
+async def test_a_charger_that_has_not_booted_gets_nothing(house: House, commands: Commands) -> None:
+    async with house.station():
+        await until(lambda: len(house.registry))
+        with pytest.raises(ApplicationError) as raised:
+            await commands.reserve()
+    assert failure(raised) == (NOT_SENT, "not_ready")
+
+
+async def test_a_route_of_an_earlier_socket_is_the_wrong_one(house: House, commands: Commands) -> None:
+    async with ready(house) as station:
+        epoch = (await house.session()).epoch
+        with pytest.raises(ApplicationError) as raised:
+            await commands.reserve(epoch=epoch - 1)
+        assert station.calls.empty()
+    assert failure(raised) == (NOT_SENT, "wrong_gateway")
+
+
+async def test_a_socket_that_another_gateway_took_over_writes_nothing_more(
+    house: House, charger: Charger, commands: Commands
+) -> None:
+    async with ready(house) as station:
+        await house.directory.links.take(charger.id, "another", "ocpp1.6")
+        with pytest.raises(ApplicationError) as raised:
+            await commands.reserve()
+        assert await station.closed() == (1000, "replaced by a newer connection")
+        assert station.calls.empty()
+    assert failure(raised) == (NOT_SENT, "wrong_gateway")
+
+
+async def test_a_frame_that_cannot_go_out_in_time_is_dropped(house: House, commands: Commands) -> None:
+    async with ready(house) as station:
+        first = asyncio.create_task(commands.reserve())
+        message_id, _ = await station.asked("ReserveNow")
+        with pytest.raises(ApplicationError) as raised:
+            await commands.cancel(write_within=timedelta(milliseconds=50))
+        assert failure(raised) == (NOT_SENT, "too_late")
+        await station.answer(message_id, {"status": "Accepted"})
+        await first
+        await station.call("Heartbeat")
+        assert station.calls.empty()
+
+
+async def test_a_call_that_waits_for_its_turn_when_the_socket_dies_was_not_sent(
+    house: House, commands: Commands
+) -> None:
+    async with ready(house) as station:
+        first = asyncio.create_task(commands.reserve())
+        await station.asked("ReserveNow")
+        second = asyncio.create_task(commands.cancel())
+        await asyncio.sleep(0)
+        station.socket.transport.abort()
+        with pytest.raises(ApplicationError) as raised:
+            await second
+        assert failure(raised) == (NOT_SENT, "socket_closed")
+        with pytest.raises(ApplicationError) as raised:
+            await first
+        assert failure(raised) == (IN_DOUBT, "socket_closed")
+
+
+async def test_without_its_directory_nothing_is_sent(house: House, commands: Commands) -> None:
+    async with ready(house) as station:
+        await house.directory.close()
+        with pytest.raises(ApplicationError) as raised:
+            await commands.reserve()
+        assert failure(raised) == (NOT_SENT, "not_ready")
+        with pytest.raises(ApplicationError) as raised:
+            await commands.cancel()
+        assert failure(raised) == (NOT_SENT, "not_ready")
+        assert station.calls.empty()
+
+
+# --- in doubt -----------------------------------------------------------------------------------------
+
+
+async def test_silence_is_in_doubt_and_a_late_answer_is_noted(house: House, commands: Commands) -> None:
+    async with ready(house) as station:
+        reserving = asyncio.create_task(commands.reserve(call_timeout=timedelta(milliseconds=100)))
+        message_id, _ = await station.asked("ReserveNow")
+        with pytest.raises(ApplicationError) as raised:
+            await reserving
+        assert failure(raised) == (IN_DOUBT, "timeout")
+        assert raised.value.details[0].after >= timedelta(milliseconds=100)
+        with structlog.testing.capture_logs() as logs:
+            await station.answer(message_id, {"status": "Accepted"})
+            await station.call("Heartbeat")
+        (late,) = [line for line in logs if line["event"] == "late_answer"]
+        assert (late["action"], late["status"]) == ("ReserveNow", "Accepted")
+
+
+async def test_a_socket_that_dies_after_the_frame_leaves_doubt(house: House, commands: Commands) -> None:
+    async with ready(house) as station:
+        cancelling = asyncio.create_task(commands.cancel())
+        await station.asked("CancelReservation")
+        station.socket.transport.abort()
+        with pytest.raises(ApplicationError) as raised:
+            await cancelling
+    assert failure(raised) == (IN_DOUBT, "socket_closed")
+    assert raised.value.details[0].after < timedelta(seconds=5)
+
+
+async def test_three_silent_calls_in_a_row_close_the_socket(house: House, commands: Commands) -> None:
+    async with ready(house) as station:
+        for _ in range(3):
+            with pytest.raises(ApplicationError):
+                await commands.cancel(call_timeout=timedelta(milliseconds=20))
+        code, reason = await station.closed()
+    assert (code, reason) == (1011, "three calls in a row were not answered")
+
+
+async def test_a_slow_charger_is_not_a_silent_one(house: House, commands: Commands) -> None:
+    async with ready(house) as station:
+        for _ in range(4):
+            with pytest.raises(ApplicationError):
+                await commands.cancel(call_timeout=timedelta(milliseconds=20))
+            await station.answer((await station.asked("CancelReservation"))[0], {"status": "Accepted"})
+            await station.call("Heartbeat")
+
+
+async def test_calls_go_out_one_at_a_time(house: House, commands: Commands) -> None:
+    async with ready(house) as station:
+        calls = [asyncio.create_task(commands.cancel()) for _ in range(3)]
+        for _ in calls:
+            message_id, _ = await station.asked("CancelReservation")
+            await station.call("Heartbeat")
+            assert station.calls.empty()
+            await station.answer(message_id, {"status": "Rejected"})
+        assert {(await call).status for call in calls} == {CancelStatus.REJECTED}
+
+
+async def test_temporal_hears_of_a_waiting_command(house: House, commands: Commands) -> None:
+    async with ready(house) as station:
+        cancelling = asyncio.create_task(commands.cancel())
+        message_id, _ = await station.asked("CancelReservation")
+        assert commands.heartbeats >= 1
+        await station.answer(message_id, {"status": "Accepted"})
+        await cancelling
+
+
+# --- who holds the socket -----------------------------------------------------------------------------
+
+
+async def test_the_newest_connection_wins(house: House, charger: Charger, commands: Commands) -> None:
+    async with ready(house) as older:
+        doubted = asyncio.create_task(commands.cancel())
+        await older.asked("CancelReservation")
+        first = await house.session()
+        async with house.station() as newer:
+            assert await older.closed() == (1000, "replaced by a newer connection")
+            with pytest.raises(ApplicationError) as raised:
+                await doubted
+            assert failure(raised) == (IN_DOUBT, "socket_closed")
+            await newer.boot()
+            second = await house.session()
+            assert second.epoch > first.epoch
+            # The end of the older socket must not take the newer one's route away.
+            await newer.call("Heartbeat")
+            link = await house.directory.links.route(charger.id)
+            assert link is not None
+            assert link.epoch == second.epoch
+
+
+async def test_a_charger_that_left_has_no_route(house: House, charger: Charger) -> None:
+    async with ready(house):
+        assert await house.directory.links.route(charger.id) is not None
+
+    async def gone() -> bool:
+        return await house.directory.links.route(charger.id) is None and not len(house.registry)
+
+    await eventually(gone)
+
+
+@pytest.mark.parametrize("speaks", [False, True])
+async def test_a_charger_that_boots_no_more_is_ready_after_a_while(
+    directory: Directory, temporal: Temporal, charger: Charger, speaks: bool
+) -> None:
+    if not speaks:  # known to have booted before
+        await directory.chargers.set_identity_facts(charger.id, manufacturer="V", model="M")
+    async with House(directory, temporal, boot_wait=0.05) as house, house.station() as station:
+        if speaks:  # as an accepted charger does
+            await station.call("Heartbeat")
+        await house.session()
+
+
+async def test_a_charger_that_never_booted_and_says_nothing_is_not_ready(
+    directory: Directory, temporal: Temporal, charger: Charger
+) -> None:
+    async with House(directory, temporal, boot_wait=0.05) as house, house.station() as station:
+        await until(lambda: len(house.registry))
+        session = house.registry.of(charger.id)
+        assert session is not None
+        await until(lambda: session._is_boot_wait_over)
+        assert not session.is_ready
+        await station.boot()
+        await house.session()
+
+
+async def test_commands_log_the_outcome_and_never_the_token(house: House, commands: Commands) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with ready(house) as station:
+            reserving = asyncio.create_task(commands.reserve(terms=terms(id_tag="SECRET-TAG")))
+            await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
+            await reserving
+    assert "reserve_now_answered" in [line["event"] for line in logs]
+    assert "SECRET-TAG" not in str(logs)
