@@ -30,7 +30,7 @@ class Charging:
     def __init__(
         self, charger: "SimulatedCharger", connection_timeout: float, meter_seconds: float | None
     ) -> None:
-        self.queue = TransactionQueue(charger.dialect, self._refused)
+        self.queue = TransactionQueue(charger.dialect, charger.clock, self._refused)
         self._charger = charger
         self._connection_timeout = connection_timeout
         self._meter_seconds = meter_seconds

@@ -60,7 +60,7 @@ class Dialect(Protocol):
     ) -> TransactionMessage:
         """A session ended; reason in the words of 1.6 Reason and 2.0.1 ReasonEnumType."""
 
-    def completed(self, message: TransactionMessage) -> Payload:
+    def completed(self, message: TransactionMessage, now: datetime) -> Payload:
         """The payload as it goes out now."""
 
     def taken(self, message: TransactionMessage, answer: Payload) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from simulator.clock import NEVER, read_time, utc_now, wire_time
+from simulator.clock import NEVER, read_time, wire_time
 from simulator.dialect import EndedBecause, Message
 from simulator.personality import Personality, Version
 from simulator.ports import Port, PortStatus
@@ -110,11 +110,11 @@ class Ocpp16:
             payload["idTag"] = session.id_tag
         return TransactionMessage(session, "StopTransaction", payload, was_offline)
 
-    def completed(self, message: TransactionMessage) -> Payload:
+    def completed(self, message: TransactionMessage, now: datetime) -> Payload:
         """The payload with the transaction id, which StartTransaction.conf brought."""
         payload = dict(message.payload)
         if message.was_offline and not self.personality.offline_keeps_timestamp and "timestamp" in payload:
-            payload["timestamp"] = self._time(utc_now())
+            payload["timestamp"] = self._time(now)
         if message.action != "StartTransaction":
             known = message.session.transaction_id
             payload["transactionId"] = _UNKNOWN_TRANSACTION if known is None else known

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from simulator.clock import NEVER, read_time, utc_now, wire_time
+from simulator.clock import NEVER, read_time, wire_time
 from simulator.dialect import EndedBecause, Message
 from simulator.personality import Personality, Version
 from simulator.ports import Phase, Port, PortStatus
@@ -141,11 +141,11 @@ class Ocpp201:
             message.payload["reservationId"] = session.reservation_id
         return message
 
-    def completed(self, message: TransactionMessage) -> Payload:
+    def completed(self, message: TransactionMessage, now: datetime) -> Payload:
         """The payload; an old one may get a new time."""
         payload = dict(message.payload)
         if message.was_offline and not self.personality.offline_keeps_timestamp:
-            payload["timestamp"] = self._time(utc_now())
+            payload["timestamp"] = self._time(now)
         return payload
 
     def taken(self, message: TransactionMessage, answer: Payload) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from simulator.clock import Clock
 from simulator.wire import ErrorAnswer, NoAnswer, Payload, Peer, Posted
 
 if TYPE_CHECKING:
@@ -56,12 +57,14 @@ class TransactionQueue:
     def __init__(
         self,
         dialect: "Dialect",
+        clock: Clock,
         refused: Callable[[Session], None],
         *,
         attempts: int = 5,
         retry_seconds: float = 1.0,
     ) -> None:
         self._dialect = dialect
+        self._clock = clock
         self._refused = refused
         self._attempts = attempts
         self._retry_seconds = retry_seconds
@@ -87,7 +90,7 @@ class TransactionQueue:
 
     def _post(self, peer: Peer) -> Posted:
         message = self._waiting[0]
-        return peer.post(message.action, self._dialect.completed(message))
+        return peer.post(message.action, self._dialect.completed(message, self._clock()))
 
     async def _follow(self, peer: Peer, posted: Posted) -> None:
         try:
