@@ -1,0 +1,182 @@
+"""What the charger's answers mean for a reservation, and what its silence does."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+from workflows.ledger import Ledger
+from workflows.memory import Concern, Doubt, Held
+from workflows.messages import (
+    CancelReservationResult,
+    CancelStatus,
+    InDoubtDetail,
+    NotSentDetail,
+    ReservationState,
+    ReserveNowResult,
+    ReserveStatus,
+    Terms,
+)
+
+# Attempts to learn a lost answer: soon at first, then rarely, so that a mute charger is not hammered.
+DOUBT_SPACING = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800)]
+QUICK_DEATH = timedelta(seconds=5)  # a socket that dies this soon after our frame died of it
+MAX_QUICK_DEATHS = 3
+
+_CANNOT_RESERVE = frozenset({"NotImplemented", "NotSupported"})
+_REQUEST_REFUSED = frozenset(
+    {
+        "FormationViolation",
+        "FormatViolation",
+        "ProtocolError",
+        "PropertyConstraintViolation",
+        "OccurenceConstraintViolation",
+        "OccurrenceConstraintViolation",
+        "TypeConstraintViolation",
+    }
+)
+_NOT_BOOTED = "SecurityError"
+
+
+class Answers:
+    """Hears the outcome of each frame, and writes what follows from it into the ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def hear_reserve(self, terms: Terms, answer: ReserveNowResult) -> None:
+        """The charger answered ReserveNow(`terms`)."""
+        m = self._ledger.memory
+        if answer.error == _NOT_BOOTED:
+            self._ledger.note("charger not ready", "sent again after its next boot")
+            m.reason, m.waiting_since = "ChargerNotReady", workflow.now()
+            m.doubts += 1
+            self._retry_later()
+            return
+        self._hear()
+        said = answer.status or f"CALLERROR {answer.error}"
+        self._ledger.note(
+            "charger answered" if answer.sent else "not sent",
+            f"ReserveNow {said} {answer.reason or ''}".rstrip(),
+        )
+        if answer.status is ReserveStatus.ACCEPTED:
+            m.held, m.held_terms = Held.YES, terms
+            m.fallback, m.was_active = None, True
+            m.status, m.evidence = ReserveStatus.ACCEPTED, "ReserveNow Accepted"
+            self._ledger.forget_concern()
+            if m.state is not ReservationState.ACTIVE:
+                self._ledger.enter(ReservationState.ACTIVE)
+            change, m.refused_change = m.refused_change, None
+            if change is None:
+                self._ledger.answer_asks(ReserveStatus.ACCEPTED)
+            else:
+                self._ledger.show_terms(terms)
+                self._ledger.answer_asks(change.status or ReserveStatus.REJECTED, _reason(change))
+        elif _may_hold(answer.error):
+            m.held, m.held_terms = Held.MAYBE, terms
+            m.doubt = Doubt(answer=answer, again=False)
+        elif m.held is Held.NOTHING:
+            self.accept_refusal(answer)
+        else:
+            m.doubt = Doubt(answer=answer, again=answer.sent)
+
+    def accept_refusal(self, answer: ReserveNowResult) -> None:
+        """The charger refused and holds nothing of ours."""
+        m = self._ledger.memory
+        status, reason = answer.status or ReserveStatus.REJECTED, _reason(answer)
+        if m.fallback is not None:
+            self._ledger.note("change refused", "restoring the former reservation")
+            m.wanted, m.fallback, m.refused_change = m.fallback, None, answer
+            return
+        m.status, m.evidence = status, f"ReserveNow {answer.status or answer.error}"
+        if m.refused_change is not None:
+            change, m.refused_change = m.refused_change, None
+            self._ledger.end(ReservationState.REMOVED, "ChangeRefused", change.status, _reason(change))
+        elif m.was_active:
+            self._ledger.end(ReservationState.REMOVED, "LostByCharger", status, reason)
+        else:
+            self._ledger.end(ReservationState.REJECTED, reason, status, reason)
+
+    def hear_cancel(self, answer: CancelReservationResult) -> None:
+        """The charger answered CancelReservation; Rejected means that it holds nothing under our number."""
+        m = self._ledger.memory
+        self._ledger.note(
+            "charger answered", f"CancelReservation {answer.status or f'CALLERROR {answer.error}'}"
+        )
+        any_answer_will_do = m.ending is ReservationState.REMOVED or (
+            m.doubt is not None and not m.doubt.again
+        )
+        if _may_hold(answer.error) and not any_answer_will_do:
+            m.held, m.cancel_in_doubt = Held.MAYBE, True
+            m.doubts += 1
+            self._ledger.enter(ReservationState.UNKNOWN, f"OcppError:{answer.error}")
+            self._retry_later()
+            return
+        self._hear()
+        accepted = answer.status is CancelStatus.ACCEPTED
+        certain = m.held is Held.YES and not m.cancel_in_doubt
+        m.held, m.cancel_in_doubt, m.tidy = Held.NOTHING, False, False
+        if m.doubt is not None:
+            doubt, m.doubt = m.doubt, None
+            if not (accepted and doubt.again):
+                self.accept_refusal(doubt.answer)
+        elif m.ending is ReservationState.CANCELLED and not accepted and certain:
+            # It holds nothing under this number; perhaps a driver was quicker and the word is on its way.
+            m.ending = None
+            self._ledger.worry(Concern.CANCEL_REFUSED)
+            self._ledger.enter(ReservationState.UNKNOWN, "UnknownReservation")
+            self._ledger.answer_cancels(CancelStatus.REJECTED, "UnknownReservation")
+        elif m.ending is not None:
+            m.evidence = f"CancelReservation {answer.status or answer.error}"
+
+    def _hear(self) -> None:
+        """The charger spoke: nothing is in the way any more."""
+        m = self._ledger.memory
+        m.doubts, m.quick_deaths, m.route_failures = 0, 0, 0
+        m.failed_route, m.waiting_since = None, None
+
+    def lose_route(self, why: NotSentDetail) -> None:
+        """Nothing was written: safe, route again."""
+        m = self._ledger.memory
+        self._ledger.note("not sent", why.cause.replace("_", " "))
+        m.failed_route, m.route = m.route, None
+        m.route_failures += 1
+
+    def lose_answer(self, action: str, why: InDoubtDetail) -> None:
+        """Written, and no answer came: in doubt is not refused."""
+        m = self._ledger.memory
+        self._ledger.note("answer lost", f"{action}: {why.cause.replace('_', ' ')}")
+        m.doubts += 1
+        quick = why.cause == "socket_closed" and why.after < QUICK_DEATH
+        m.quick_deaths = m.quick_deaths + 1 if quick else 0
+        if why.cause != "timeout":
+            m.route = None
+        if m.quick_deaths >= MAX_QUICK_DEATHS:
+            self._give_up(action)
+            return
+        if not m.state.is_end:
+            self._ledger.enter(ReservationState.UNKNOWN, "NoResponse")
+        self._retry_later()
+
+    def _retry_later(self) -> None:
+        m = self._ledger.memory
+        m.retry_at = workflow.now() + DOUBT_SPACING[min(max(m.doubts - 1, 0), len(DOUBT_SPACING) - 1)]
+
+    def _give_up(self, action: str) -> None:
+        m = self._ledger.memory
+        m.held, m.tidy = Held.NOTHING, False
+        m.evidence = f"{MAX_QUICK_DEATHS} sockets died on {action}"
+        if not m.state.is_end:
+            self._ledger.end(ReservationState.FAILED, "ChargerFailsOnCommand")
+
+
+def _may_hold(error: str | None) -> bool:
+    """Trouble inside the charger, or rubbish: it may have done what was asked all the same."""
+    return error is not None and error not in _CANNOT_RESERVE | _REQUEST_REFUSED
+
+
+def _reason(answer: ReserveNowResult) -> str | None:
+    if answer.error in _CANNOT_RESERVE:
+        return "ReservationUnsupported"
+    if answer.error is not None:
+        return answer.error if answer.error == "InvalidResponse" else f"OcppError:{answer.error}"
+    return answer.reason

@@ -1,0 +1,291 @@
+"""What one reservation wants, what its charger holds, and who waits for which word.
+
+The ledger takes commands and writes states; it never waits and never sends.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
+
+from workflows.memory import Concern, Held, Memory
+from workflows.messages import (
+    CancelAnswer,
+    CancelStatus,
+    ReservationStart,
+    ReservationState,
+    ReserveAnswer,
+    ReserveRequest,
+    ReserveStatus,
+    Route,
+    Snapshot,
+    Terms,
+    TimelineEntry,
+)
+from workflows.names import EXPIRES_AT, PORT_ID, RESERVATION_STATE
+
+FIRST_COMMAND_WITHIN = timedelta(seconds=60)  # update-with-start is not atomic: the update may never come
+TIMELINE_LENGTH = 400
+
+
+@dataclass
+class ReserveCommand:
+    """A caller's `reserve`, until it is answered."""
+
+    request: ReserveRequest
+    answer: ReserveAnswer | None = None
+    seen: bool = False
+
+
+@dataclass
+class CancelCommand:
+    """A caller's `cancel`, until it is answered."""
+
+    answer: CancelAnswer | None = None
+    seen: bool = False
+
+
+class Ledger:
+    """The books of one reservation."""
+
+    def __init__(self, start: ReservationStart) -> None:
+        self.start = start
+        self.memory = Memory() if start.carried is None else Memory.model_validate(start.carried)
+        self.queue: deque[ReserveCommand | CancelCommand] = deque()
+        self._asks: list[ReserveCommand] = []  # wait for the outcome of what is wanted
+        self._cancels: list[CancelCommand] = []  # wait for the charger to hold nothing
+        self._idle_until = workflow.now() + FIRST_COMMAND_WITHIN
+
+    def has_command(self) -> bool:
+        """Whether there is a command whose turn it is."""
+        return bool(self.queue) and not self.is_behind_cancel(self.queue[0])
+
+    def take_commands(self) -> None:
+        """Take every command whose turn it is; each is answered now or when its outcome is known."""
+        for command in self.queue:
+            command.seen = True
+        while self.queue and not self.is_behind_cancel(self.queue[0]):
+            head = self.queue.popleft()
+            if isinstance(head, CancelCommand):
+                self.take_cancel(head)
+            else:
+                self.take_reserve(head)
+
+    def is_behind_cancel(self, command: ReserveCommand | CancelCommand) -> bool:
+        """Whether `command` starts anew once the cancel before it is done."""
+        return isinstance(command, ReserveCommand) and bool(self._cancels)
+
+    def take_reserve(self, ask: ReserveCommand) -> None:
+        if self.memory.state.is_end or self.memory.concern is Concern.CANCEL_REFUSED:
+            self.begin_anew()
+        m, request = self.memory, ask.request
+        if request.terms == m.wanted and m.refused_change is None:
+            self._asks.append(ask)
+            if not self.needs_frame():
+                self.answer_asks(ReserveStatus.ACCEPTED)
+            return
+        self.answer_asks(ReserveStatus.REJECTED, "Superseded")
+        if m.wanted is not None:
+            self.note("change requested", f"until {request.terms.expires_at:%Y-%m-%d %H:%M:%S}Z")
+        else:
+            self.note("requested", f"until {request.terms.expires_at:%Y-%m-%d %H:%M:%S}Z")
+        if m.held is Held.YES and m.wanted is not None:
+            m.fallback = m.held_terms
+        m.wanted = request.terms
+        if m.fallback == m.wanted:
+            m.fallback = None
+        m.doubt, m.refused_change, m.retry_at = None, None, None
+        m.force, m.reject_offline = request.force, request.offline_policy == "reject"
+        if request.route is not None and m.route is None:
+            m.route = request.route
+        self._asks = [ask]
+        if m.timeline[1:]:  # the first request's terms came with the start
+            self.show_terms(request.terms)
+
+    def take_cancel(self, ask: CancelCommand) -> None:
+        m = self.memory
+        self.answer_asks(ReserveStatus.REJECTED, "Superseded")
+        self._cancels.append(ask)
+        if m.state.is_end or m.concern is Concern.CANCEL_REFUSED:
+            done = m.state is ReservationState.CANCELLED
+            self.answer_cancels(
+                CancelStatus.ACCEPTED if done else CancelStatus.REJECTED,
+                None if done else "UnknownReservation",
+            )
+            return
+        self.note("cancel requested")
+        self.release(ReservationState.CANCELLED)
+
+    def release(self, ending: ReservationState, reason: str | None = None) -> None:
+        """Want nothing any more; the run ends as `ending` once the charger holds nothing."""
+        m = self.memory
+        m.wanted, m.fallback, m.doubt, m.refused_change, m.retry_at = None, None, None, None, None
+        m.ending, m.ending_reason = ending, reason
+        self.forget_concern()
+
+    def begin_anew(self) -> None:
+        """Use the number again, in the same run; the charger may still hold the former reservation."""
+        m = self.memory
+        self.memory = Memory(
+            held=Held.NOTHING if m.held is Held.NOTHING else Held.MAYBE,
+            held_terms=m.held_terms,
+            route=m.route,
+            listening=m.listening,
+            last_event_id=m.last_event_id,
+            timeline=m.timeline,
+        )
+        self.enter(ReservationState.REQUESTED)
+
+    def needs_frame(self) -> bool:
+        """Whether what is wanted and what the charger holds differ, or might."""
+        m = self.memory
+        if m.state.is_end:
+            return m.tidy
+        if m.concern is Concern.CANCEL_REFUSED:
+            return False
+        if m.wanted is None:
+            return m.held is not Held.NOTHING and m.ending is not None
+        return m.held is not Held.YES or m.held_terms != m.wanted
+
+    def must_cancel_first(self) -> bool:
+        """Whether the next frame is CancelReservation rather than ReserveNow."""
+        m = self.memory
+        if m.wanted is None or m.doubt is not None:
+            return True
+        # Some chargers would hold both ports under one id (protocol notes §9.2).
+        moves = m.held_terms is not None and m.held_terms.port_number != m.wanted.port_number
+        return m.held is not Held.NOTHING and moves
+
+    def worry(self, concern: Concern) -> None:
+        """Look at the port again when the settle time is over."""
+        m = self.memory
+        m.concern, m.concern_since = concern, workflow.now()
+        m.look_at = workflow.now() + self.start.policy.settle
+
+    def forget_concern(self) -> None:
+        """All is well again."""
+        m = self.memory
+        m.concern, m.concern_since, m.look_at = None, None, None
+
+    def end(
+        self,
+        state: ReservationState,
+        reason: str | None = None,
+        answer: ReserveStatus | None = None,
+        answer_reason: str | None = None,
+    ) -> None:
+        """The one way into an end state; who still waits is answered."""
+        m = self.memory
+        m.ended_at = workflow.now()
+        m.wanted, m.ending, m.ending_reason, m.retry_at, m.waiting_since = None, None, None, None, None
+        m.doubt, m.fallback, m.linger_until, m.tidy = None, None, None, False
+        self.forget_concern()
+        self.enter(state, reason)
+        if answer is None:
+            answer = ReserveStatus.ACCEPTED if state is ReservationState.USED else ReserveStatus.REJECTED
+            answer_reason = reason or state.capitalize()
+        self.answer_asks(answer, answer_reason)
+        if state in (ReservationState.CANCELLED, ReservationState.EXPIRED):
+            self.answer_cancels(CancelStatus.ACCEPTED, reason)
+        else:
+            self.answer_cancels(CancelStatus.REJECTED, reason or state.capitalize())
+
+    def enter(self, state: ReservationState, reason: str | None = None) -> None:
+        """The one writer of the state."""
+        m = self.memory
+        m.state, m.reason = state, reason
+        self.note(state, reason or "")
+        workflow.upsert_search_attributes([RESERVATION_STATE.value_set(state)])
+
+    def show_terms(self, terms: Terms) -> None:
+        """Let lists find the reservation by its port and expiry."""
+        shown: list[SearchAttributeUpdate[Any]] = [EXPIRES_AT.value_set(terms.expires_at)]
+        if terms.port_id is not None:
+            shown.append(PORT_ID.value_set(terms.port_id))
+        workflow.upsert_search_attributes(shown)
+
+    def note(self, event: str, detail: str = "") -> None:
+        """Tell the timeline and the Temporal UI, in words for people, never with a token."""
+        m = self.memory
+        m.timeline.append(TimelineEntry(at=workflow.now(), event=event, detail=detail))
+        if len(m.timeline) > TIMELINE_LENGTH:
+            del m.timeline[1]  # the beginning and the recent past tell most
+        workflow.set_current_details(
+            "\n".join(f"- {e.at:%Y-%m-%d %H:%M:%S}Z {e.event} {e.detail}" for e in m.timeline[-20:])
+        )
+
+    def answer_asks(self, status: ReserveStatus, reason: str | None = None) -> None:
+        """Answer everyone who waits for the outcome of what is wanted."""
+        for ask in self._asks:
+            ask.answer = ReserveAnswer(
+                status=status, state=self.memory.state, reason=reason, holds=self.in_force()
+            )
+        self._asks = []
+
+    def answer_cancels(self, status: CancelStatus, reason: str | None = None) -> None:
+        """Answer everyone who waits for a cancel."""
+        for ask in self._cancels:
+            ask.answer = CancelAnswer(status=status, state=self.memory.state, reason=reason)
+        self._cancels = []
+
+    def in_force(self) -> Terms | None:
+        """The terms the charger surely holds."""
+        m = self.memory
+        return m.held_terms if m.held is Held.YES else None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the charger is away, so that callers need not hold the line."""
+        return self.memory.waiting_since is not None
+
+    def pending_reason(self) -> str | None:
+        """Why there is no answer yet."""
+        if self.memory.reason is not None:
+            return self.memory.reason
+        return "ChargerOffline" if self.is_waiting else None
+
+    def has_port(self) -> bool:
+        """Whether one port is reserved, not any of the charger's."""
+        terms = self.memory.held_terms
+        return terms is not None and terms.port_number is not None
+
+    def deadline(self) -> datetime | None:
+        """When our own clock ends this: expiry, with a grace once the charger was asked."""
+        m = self.memory
+        if m.state.is_end:
+            return m.linger_until
+        terms = m.wanted or m.held_terms
+        if terms is None:
+            return self._idle_until
+        return terms.expires_at + (timedelta(0) if m.held is Held.NOTHING else self.start.policy.expiry_grace)
+
+    def snapshot(self) -> Snapshot:
+        """The reservation as it stands."""
+        m = self.memory
+        return Snapshot(
+            charger_id=self.start.charger_id,
+            reservation_id=self.start.reservation_id,
+            state=m.state,
+            terms=m.wanted or m.held_terms,
+            status=m.status,
+            reason=m.reason,
+            evidence=m.evidence,
+            waiting_since=m.waiting_since,
+            ended_at=m.ended_at,
+            transaction_id=m.transaction_id,
+            violations=m.violations,
+            commands_waiting=len(self.queue),
+            timeline=tuple(m.timeline),
+        )
+
+    def charger_is_back(self, route: Route) -> None:
+        """There is a route again."""
+        m = self.memory
+        if m.waiting_since is not None:
+            self.note("charger connected")
+        m.route, m.waiting_since, m.retry_at = route, None, None
+        if m.reason in {"ChargerOffline", "ChargerNotReady"}:
+            m.reason = None
