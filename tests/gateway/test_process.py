@@ -1,0 +1,200 @@
+"""The gateway as a process: it serves chargers whatever happens to Temporal, and leaves no mess."""
+
+import asyncio
+import os
+import signal
+import socket
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio import workflow
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from directory import Charger, Directory, Link
+from gateway.process import run
+from gateway.server import PortInUse
+from launch.temporal_cli import find_temporal_cli
+from settings import Settings
+from tests.gateway.house import eventually
+from tests.gateway.station import Station
+from workflows.connection import connect
+from workflows.messages import NOT_SENT, ReserveNowInput, ReserveNowResult, ReserveStatus, Terms
+
+
+@workflow.defn
+class Reserving:
+    """The least workflow that reserves."""
+
+    @workflow.run
+    async def run(self, queue: str, request: ReserveNowInput) -> ReserveNowResult:
+        result: ReserveNowResult = await workflow.execute_activity(
+            "ReserveNow",
+            request,
+            task_queue=queue,
+            result_type=ReserveNowResult,
+            start_to_close_timeout=timedelta(seconds=50),
+            heartbeat_timeout=timedelta(seconds=10),
+        )
+        return result
+
+
+@pytest.fixture
+def settings() -> Settings:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return Settings(gateway_port=port, unknown_chargers="register", open_chargers=True)
+
+
+@pytest.fixture
+async def absent(monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A client of a Temporal that does not exist."""
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    return await connect(lazy=True)
+
+
+@pytest.fixture
+async def temporal() -> AsyncIterator[Client]:
+    """A real Temporal."""
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(find_temporal_cli()), data_converter=pydantic_data_converter
+    ) as environment:
+        yield environment.client
+
+
+def worker(client: Client, queue: str) -> Worker:
+    """A worker for the workflow above."""
+    return Worker(
+        client, task_queue=queue, workflows=[Reserving], workflow_runner=UnsandboxedWorkflowRunner()
+    )
+
+
+@asynccontextmanager
+async def gateway(settings: Settings, client: Client, directory: Directory) -> AsyncIterator[asyncio.Event]:
+    """A running gateway; setting the event stops it."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(run(settings, "G", client, directory, stop=stop))
+
+    async def listening() -> bool:
+        if running.done():
+            running.result()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", settings.gateway_port)) == 0
+
+    await eventually(listening)
+    try:
+        yield stop
+    finally:
+        stop.set()
+        await running
+
+
+def station(settings: Settings) -> Station:
+    return Station(f"ws://127.0.0.1:{settings.gateway_port}/ocpp/CP-1")
+
+
+async def route(directory: Directory) -> Link:
+    async def ready() -> Link | None:
+        charger = await directory.chargers.by_identity("CP-1")
+        return await directory.links.route(charger.id) if charger else None
+
+    return await eventually(ready)
+
+
+async def test_chargers_are_served_while_temporal_is_away(
+    settings: Settings, absent: Client, directory: Directory, charger: Charger
+) -> None:
+    async with gateway(settings, absent, directory) as stop, station(settings) as one:
+        await one.boot()
+        link = await route(directory)
+        assert link.queue.startswith("gateway-G-")
+        await one.call("Heartbeat")
+        stop.set()
+        assert await one.closed() == (1012, "the gateway restarts")
+    assert await directory.links.route(charger.id) is None
+    assert [message.message_type for message in await directory.messages.query()] == [
+        "Heartbeat",
+        "BootNotification",
+    ]
+
+
+async def test_a_signal_stops_the_gateway(
+    settings: Settings, absent: Client, directory: Directory, charger: Charger
+) -> None:
+    async with gateway(settings, absent, directory), station(settings) as one:
+        await one.boot()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (await one.closed())[0] == 1012
+
+
+async def test_a_port_in_use_is_named_with_its_setting(
+    settings: Settings, absent: Client, directory: Directory
+) -> None:
+    async with gateway(settings, absent, directory):
+        with pytest.raises(PortInUse, match=f"port {settings.gateway_port} .* BERTH_GATEWAY_PORT"):
+            await run(settings, "H", absent, directory)
+
+
+async def test_each_start_has_a_queue_of_its_own(
+    settings: Settings, absent: Client, directory: Directory, charger: Charger
+) -> None:
+    queues = []
+    for _ in range(2):
+        async with gateway(settings, absent, directory), station(settings) as one:
+            await one.boot()
+            queues.append((await route(directory)).queue)
+    assert queues[0] != queues[1]
+
+
+async def test_a_running_command_is_finished_before_the_gateway_stops(
+    settings: Settings, temporal: Client, directory: Directory, charger: Charger
+) -> None:
+    terms = Terms(port_id=1, port_number=1, expires_at=datetime.now(UTC) + timedelta(hours=1), id_tag="ABC")
+    request = ReserveNowInput(charger_id=charger.id, reservation_id=7, terms=terms, first_run_id="run-1")
+    queue = f"test-{uuid.uuid4()}"
+    async with (
+        worker(temporal, queue),
+        gateway(settings, temporal, directory) as stop,
+        station(settings) as one,
+    ):
+        await one.boot()
+        link = await route(directory)
+        reserving = await temporal.start_workflow(
+            Reserving.run, args=[link.queue, request], id=f"test-{uuid.uuid4()}", task_queue=queue
+        )
+        message_id, _ = await one.asked("ReserveNow")
+        stop.set()
+        await one.call("Heartbeat")
+        await one.answer(message_id, {"status": "Accepted"})
+        assert await one.closed() == (1012, "the gateway restarts")
+        assert await reserving.result() == ReserveNowResult(status=ReserveStatus.ACCEPTED)
+
+
+async def test_a_failure_keeps_its_type_and_detail_on_the_way_to_the_workflow(
+    settings: Settings, temporal: Client, directory: Directory, charger: Charger
+) -> None:
+    terms = Terms(port_id=1, port_number=1, expires_at=datetime.now(UTC), id_tag="ABC")
+    request = ReserveNowInput(charger_id=charger.id + 1, reservation_id=7, terms=terms)
+    queue = f"test-{uuid.uuid4()}"
+    async with (
+        worker(temporal, queue),
+        gateway(settings, temporal, directory),
+        station(settings) as one,
+    ):
+        await one.boot()
+        link = await route(directory)
+        with pytest.raises(WorkflowFailureError) as raised:
+            await temporal.execute_workflow(
+                Reserving.run, args=[link.queue, request], id=f"test-{uuid.uuid4()}", task_queue=queue
+            )
+    assert isinstance(raised.value.cause, ActivityError)
+    failure = raised.value.cause.cause
+    assert isinstance(failure, ApplicationError)
+    assert (failure.type, failure.details) == (NOT_SENT, ({"cause": "not_connected"},))
