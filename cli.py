@@ -448,7 +448,7 @@ def _instant(text: str, option: str) -> Any:
     try:
         return instant(text)
     except ValueError as error:
-        raise typer.BadParameter("must be like 15m, 1h30m, 2d, or ISO 8601", param_hint=option) from error
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def _port_ids(charger: Any) -> str:

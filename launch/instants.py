@@ -16,5 +16,8 @@ def instant(text: str, now: datetime | None = None) -> datetime:
         days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
         ahead = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
         return (now or datetime.now(UTC)) + ahead
-    given = datetime.fromisoformat(text)
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("must be like 15m, 1h30m, 2d, or ISO 8601") from error
     return given if given.tzinfo else given.replace(tzinfo=UTC)

@@ -250,7 +250,7 @@ def _narrate(process: subprocess.Popen[str], say: Say) -> list[str]:
 
 
 def main() -> None:
-    """`python -m launch.temporal_cli`: makes sure that there is one and says where, before the tests begin."""
+    """`python -m launch.temporal_cli`: makes sure that there is one and says where; tests begin with it."""
     try:
         found = find_temporal_cli(say=lambda line: _write(sys.stderr, line))
     except StartError as error:

@@ -45,6 +45,7 @@ class TemporalServer:
     log: Path | None = None
     """Where its own words go; None drops them."""
     namespace: str = "default"
+    ready_within: float = READY_WITHIN
     dynamic_config: dict[str, str] = field(default_factory=lambda: DYNAMIC_CONFIG)
 
     @property
@@ -73,12 +74,12 @@ class TemporalServer:
             words += ["--dynamic-config-value", f"{key}={value}"]
         return words
 
-    async def prepare(self, within: float = READY_WITHIN) -> Client:
+    async def prepare(self) -> Client:
         """Wait until the server answers, then see to its namespace; a client of it.
 
-        Raises StartError after `within` seconds.
+        Raises StartError when it takes longer than `ready_within`.
         """
-        deadline = time.monotonic() + within
+        deadline = time.monotonic() + self.ready_within
         while True:
             try:
                 client = await Client.connect(
