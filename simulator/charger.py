@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import random
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -16,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
+from simulator.chance import Chance
 from simulator.charging import Charging
 from simulator.clock import Clock, utc_now
 from simulator.commands import Handler, Reply
@@ -94,10 +93,9 @@ class SimulatedCharger:
         self._heartbeat_seconds = heartbeat_seconds
         self._reconnect_seconds = tuple(reconnect_seconds or self.personality.reconnect_seconds)
         self._connecting = connecting or _NO_LIMIT
-        self._random = random.Random(f"{seed}/{identity}")  # noqa: S311  # reproducible, guards nothing
-        self._ids = random.Random(f"{seed}/{identity}/ids")  # noqa: S311
-        self._ids_start = self._ids.getstate()
-        self._number = self._ids.randrange(100_000_000, 900_000_000)
+        self._chance = Chance(f"{seed}/{identity}")
+        self._message_ids = Chance(f"{seed}/{identity}/messages")
+        self._number = 100_000_000 + self._chance.bits() % 800_000_000
         self._handlers: dict[str, Handler] = HANDLERS_16 if version == "1.6" else HANDLERS_201
         self._socket: ClientConnection | None = None
         self._peer: Peer | None = None
@@ -438,7 +436,7 @@ class SimulatedCharger:
         seconds, self._next_wait = self._next_wait, None
         if seconds is None:
             seconds = self._reconnect_seconds[min(attempt, len(self._reconnect_seconds) - 1)]
-            seconds *= self._random.uniform(0.9, 1.1)
+            seconds *= self._chance.between(0.9, 1.1)
         try:
             async with asyncio.timeout(seconds):
                 await self._hurry.wait()
@@ -521,7 +519,7 @@ class SimulatedCharger:
 
     async def _boot(self, peer: Peer) -> None:
         if self.personality.message_ids_repeat_each_boot:
-            self._ids.setstate(self._ids_start)
+            self._message_ids.restart()
         while True:
             interval = _BOOT_RETRY
             try:
@@ -620,13 +618,13 @@ class SimulatedCharger:
 
     def new_transaction_id(self) -> str:
         """A transaction id of 2.0.1, which the charger makes up."""
-        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        return self._chance.uuid()
 
     def _new_message_id(self) -> str:
         if self.personality.message_ids == "numbers":
             self._number += 1
             return str(self._number)
-        return str(uuid.UUID(int=self._ids.getrandbits(128), version=4))
+        return self._message_ids.uuid()
 
     def _save(self) -> None:
         if self._memory is not None:
