@@ -4,10 +4,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 
-class _DatabaseNow(sa.ColumnElement[float]):
-    inherit_cache = True
+class _DatabaseNow(FunctionElement[float]):
+    inherit_cache = True  # without it every statement with a clock is compiled anew each time
     type = sa.Double()
 
 

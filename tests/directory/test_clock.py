@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import CacheStats
 
 from directory import database_now
 from directory.connections import Connections
@@ -17,6 +18,21 @@ async def test_the_database_tells_unix_seconds(connections: Connections) -> None
     after = datetime.now(UTC).timestamp()
     assert isinstance(row[0], float)
     assert before - 0.002 <= row[0] <= after + 0.002, "SQLite counts milliseconds"
+
+
+def test_statements_with_the_clock_are_compiled_once() -> None:
+    engine = sa.create_engine("sqlite://")
+    hits: list[CacheStats] = []
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def remember(*call: Any) -> None:
+        hits.append(call[4].cache_hit)
+
+    with engine.connect() as connection:
+        for _ in range(2):
+            connection.scalar(sa.select(database_now()))
+    engine.dispose()
+    assert hits == [CacheStats.CACHE_MISS, CacheStats.CACHE_HIT]
 
 
 @pytest.mark.parametrize(
