@@ -1,42 +1,30 @@
 """A charger: a socket that comes and goes, what it reports, and what it holds."""
 
 import asyncio
-import base64
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
-from urllib.parse import quote
-
-import structlog
-from ocpp.messages import Call  # type: ignore[import-untyped]  # ships no types
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.typing import Subprotocol
 
 from simulator.chance import Chance
 from simulator.charging import Charging
 from simulator.clock import Clock, utc_now
-from simulator.commands import Handler, Reply
+from simulator.commands import Handler
 from simulator.commands16 import HANDLERS as HANDLERS_16
 from simulator.commands201 import HANDLERS as HANDLERS_201
+from simulator.connection import Connection
 from simulator.dialect import Dialect
 from simulator.memory import Memory
-from simulator.misbehaviour import DOES_NOTHING, Misbehaviour, Misbehaviours, Wrong
+from simulator.misbehaviour import Misbehaviour, Misbehaviours, Wrong
 from simulator.ocpp16 import Ocpp16
 from simulator.ocpp201 import Ocpp201
 from simulator.personality import Personality, Version, load_personality
 from simulator.ports import Port, PortStatus, make_ports
 from simulator.record import FrameRecord, Recorder
 from simulator.reservations import Reservation, ReservationTable
-from simulator.schemas import Violation, check_request
-from simulator.wire import ErrorAnswer, NoAnswer, Payload, Peer, Posted, error_text, result_text
-
-log = structlog.get_logger(__name__)
+from simulator.wire import ErrorAnswer, NoAnswer, Payload, Peer, Posted
 
 _LONGEST_SLEEP = 3600.0  # seconds; a longer wait is looked at again after this
-_BOOT_RETRY = 10.0  # seconds, when the central system names no interval
-_NO_LIMIT = asyncio.Semaphore(1_000_000)
 
 
 class SimulatedCharger:
@@ -81,34 +69,23 @@ class SimulatedCharger:
         self.misbehaviours = Misbehaviours()
         self.recorder = Recorder(clock, keep_frames)
         self.charging = Charging(self, connection_timeout, meter_seconds)
-        self.booted = asyncio.Event()
+        self.handlers: dict[str, Handler] = HANDLERS_16 if version == "1.6" else HANDLERS_201
         self.configuration: dict[str, str] = {}
         self.parents: dict[str, str] = {}
         self.reported: dict[int, PortStatus] = {}
-        self.restart_seconds = restart_seconds
-        self.is_accepted = False
-        self._url = f"{url.rstrip('/')}/{quote(identity, safe='')}"
-        self._password = password
+        self._connection = Connection(
+            self,
+            url,
+            f"{seed}/{identity}",
+            password=password,
+            reconnect_seconds=reconnect_seconds,
+            heartbeat_seconds=heartbeat_seconds,
+            connecting=connecting,
+        )
+        self._restart_seconds = restart_seconds
+        self._transaction_ids = Chance(f"{seed}/{identity}/transactions")
         self._memory = memory
-        self._heartbeat_seconds = heartbeat_seconds
-        self._reconnect_seconds = tuple(reconnect_seconds or self.personality.reconnect_seconds)
-        self._connecting = connecting or _NO_LIMIT
-        self._chance = Chance(f"{seed}/{identity}")
-        self._message_ids = Chance(f"{seed}/{identity}/messages")
-        self._number = 100_000_000 + self._chance.bits() % 800_000_000
-        self._handlers: dict[str, Handler] = HANDLERS_16 if version == "1.6" else HANDLERS_201
-        self._socket: ClientConnection | None = None
-        self._peer: Peer | None = None
-        self._life: asyncio.Task[None] | None = None
-        self._wanted_online = asyncio.Event()
-        self._wanted_online.set()
-        self._hurry = asyncio.Event()
-        self._must_boot = True
-        self._boot_reason = "PowerUp"
-        self._is_silent = False
-        self._next_wait: float | None = None
         self._expiry: asyncio.TimerHandle | None = None
-        self._heartbeat: asyncio.TimerHandle | None = None
         self._untold: list[int] = []
         self._remember()
 
@@ -117,12 +94,17 @@ class SimulatedCharger:
     @property
     def connected(self) -> bool:
         """Whether the socket is open."""
-        return self._peer is not None
+        return self._connection.peer is not None
+
+    @property
+    def booted(self) -> asyncio.Event:
+        """Set while the charger is accepted and has reported."""
+        return self._connection.booted
 
     @property
     def online(self) -> Peer | None:
         """The open socket of an accepted charger, else None."""
-        return self._peer if self.is_accepted else None
+        return self._connection.peer if self._connection.is_accepted else None
 
     @property
     def reservations(self) -> dict[int, tuple[int | None, str, datetime]]:
@@ -162,8 +144,8 @@ class SimulatedCharger:
             "version": self.version,
             "personality": self.personality.name,
             "connected": self.connected,
-            "accepted": self.is_accepted,
-            "silent": self._is_silent,
+            "accepted": self._connection.is_accepted,
+            "silent": self._connection.is_silent,
             "ports": [
                 {
                     "number": number,
@@ -194,47 +176,43 @@ class SimulatedCharger:
 
     def start(self) -> None:
         """Begin to connect, in the background."""
-        self._life = asyncio.create_task(self._live(), name=self.identity)
+        self._connection.start()
 
     async def stop(self) -> None:
         """End for good; what the memory holds stays."""
-        for timer in (self._expiry, self._heartbeat):
-            if timer is not None:
-                timer.cancel()
+        if self._expiry is not None:
+            self._expiry.cancel()
         self.charging.stop()
-        if self._life is not None:
-            self._life.cancel()
-            await asyncio.gather(self._life, return_exceptions=True)
+        await self._connection.stop()
 
     async def disconnect(self, seconds: float | None = None) -> None:
         """Go offline: until `reconnect`, or for some seconds."""
         if seconds is None:
-            self._wanted_online.clear()
+            self._connection.stay_away()
         else:
-            self._next_wait = seconds
-        await self._hang_up()
+            self._connection.wait_next(seconds)
+        await self._connection.close()
 
     async def reconnect(self) -> None:
         """Come back at once."""
-        self._wanted_online.set()
-        self._hurry.set()
+        self._connection.come_back()
 
     async def drop(self) -> None:
         """Lose the socket without a goodbye; the charger tries again after its usual wait."""
-        if self._socket is not None:
-            self._socket.transport.abort()
+        self._connection.abort()
+
+    async def hang_up(self) -> None:
+        """Close the socket properly; the charger tries again after its usual wait."""
+        await self._connection.close()
 
     async def reboot(self, reason: str = "PowerUp") -> None:
         """Lose the power, come back after `restart_seconds` and boot."""
         self._restart(reason)
-        self._wanted_online.set()
-        await self._hang_up()
+        await self._connection.close()
 
     async def silence(self, on: bool = True) -> None:
         """Say nothing and hear nothing, with the socket open; or speak again."""
-        self._is_silent = on
-        if self._peer is not None:
-            self._peer.is_silent = on
+        self._connection.silence(on)
 
     async def fault(self, port: int) -> None:
         """A port fails; what it charged ends."""
@@ -391,8 +369,34 @@ class SimulatedCharger:
     def reset(self, reason: str) -> None:
         """Reset by command: a reboot that begins now."""
         self._restart(reason)
-        if self._socket is not None:
-            self._socket.transport.abort()
+        self._connection.abort()
+
+    async def greet(self, peer: Peer, *, was_off: bool, has_booted: bool) -> None:
+        """On a new socket, once accepted: say what the central system should know."""
+        p = self.personality
+        if not was_off:
+            self.table.reconnected()
+        if has_booted or p.reports_on_reconnect == "all":
+            self.reported.clear()
+        elif p.reports_on_reconnect == "none":
+            self.conceal_changes()
+        self.reservations_changed()
+        if p.offline_transactions == "before_status":
+            delivery = self.charging.queue.deliver(peer)
+            if delivery is not None:
+                await delivery
+        for reservation_id in self._untold:
+            message = self.dialect.reservation_ended(reservation_id, "Expired")
+            if message is not None:
+                self.post(*message)
+        self._untold.clear()
+        reports = self.report_changes()
+        self.charging.queue.deliver(peer)
+        await asyncio.gather(*(report.answer for report in reports), return_exceptions=True)
+
+    def new_transaction_id(self) -> str:
+        """A transaction id of 2.0.1, which the charger makes up."""
+        return self._transaction_ids.uuid()
 
     # Steps
 
@@ -415,216 +419,14 @@ class SimulatedCharger:
         if lost and self.reported.get(port_number) is status:
             del self.reported[port_number]
 
-    async def _live(self) -> None:
-        attempt = 0
-        while True:
-            await self._wanted_online.wait()
-            try:
-                async with self._connecting:
-                    socket = await self._connect()
-            except (OSError, WebSocketException) as error:
-                log.debug("connection_failed", charger=self.identity, error=str(error))
-                attempt += 1
-            else:
-                attempt = 0
-                await self._serve(socket)
-                if not self.personality.reconnects and not self._must_boot:
-                    self._wanted_online.clear()
-            await self._pause(attempt)
-
-    async def _pause(self, attempt: int) -> None:
-        seconds, self._next_wait = self._next_wait, None
-        if seconds is None:
-            seconds = self._reconnect_seconds[min(attempt, len(self._reconnect_seconds) - 1)]
-            seconds *= self._chance.between(0.9, 1.1)
-        try:
-            async with asyncio.timeout(seconds):
-                await self._hurry.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._hurry.clear()
-
-    async def _connect(self) -> ClientConnection:
-        headers: dict[str, str] = {}
-        if self._password is not None:
-            secret = base64.b64encode(f"{self.identity}:{self._password}".encode())
-            headers["Authorization"] = f"Basic {secret.decode()}"
-        # No compression and no pings of its own: thousands of these share one process.
-        return await connect(
-            self._url,
-            subprotocols=[Subprotocol(self.dialect.subprotocol)],
-            additional_headers=headers,
-            compression=None,
-            ping_interval=None,
-            proxy=None,
-            open_timeout=30,
-            close_timeout=2,
-        )
-
-    async def _serve(self, socket: ClientConnection) -> None:
-        peer = Peer(
-            socket,
-            self.recorder,
-            self._new_message_id,
-            self._on_call,
-            pipelines_calls=self.personality.pipelines_calls,
-        )
-        peer.is_silent = self._is_silent
-        self._socket, self._peer = socket, peer
-        peer.spawn(self._greet(peer))
-        try:
-            await peer.read()
-        except ConnectionClosed:
-            log.debug("disconnected", charger=self.identity)
-        finally:
-            self._socket = self._peer = None
-            self.is_accepted = False
-            self.booted.clear()
-            if self._heartbeat is not None:
-                self._heartbeat.cancel()
-            await peer.close()
-            socket.transport.abort()
-
-    async def _greet(self, peer: Peer) -> None:
-        """Boot if need be, then say what the central system should know."""
-        if self._must_boot or self.personality.boots_on_reconnect:
-            if not self._must_boot:
-                self.table.reconnected()
-            await self._boot(peer)
-            self.reported.clear()
-        else:
-            self.table.reconnected()
-            if self.personality.reports_on_reconnect == "all":
-                self.reported.clear()
-            if self.personality.reports_on_reconnect == "none":
-                self.conceal_changes()
-        self.is_accepted = True
-        self._must_boot = False
-        self.reservations_changed()
-        if self.personality.offline_transactions == "before_status":
-            delivery = self.charging.queue.deliver(peer)
-            if delivery is not None:
-                await delivery
-        for reservation_id in self._untold:
-            message = self.dialect.reservation_ended(reservation_id, "Expired")
-            if message is not None:
-                self.post(*message)
-        self._untold.clear()
-        reports = self.report_changes()
-        self.charging.queue.deliver(peer)
-        self._arm_heartbeat()
-        await asyncio.gather(*(report.answer for report in reports), return_exceptions=True)
-        self.booted.set()
-
-    async def _boot(self, peer: Peer) -> None:
-        if self.personality.message_ids_repeat_each_boot:
-            self._message_ids.restart()
-        while True:
-            interval = _BOOT_RETRY
-            try:
-                answer = await peer.call(*self.dialect.boot(self.identity, self._boot_reason))
-            except (NoAnswer, ErrorAnswer):
-                if peer.is_closed:
-                    raise
-            else:
-                interval = answer.get("interval") or _BOOT_RETRY
-                if answer.get("status") == "Accepted":
-                    self._heartbeat_seconds = self._heartbeat_seconds or interval
-                    return
-            await asyncio.sleep(interval)
-
-    def _arm_heartbeat(self) -> None:
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
-        if self._heartbeat_seconds:
-            loop = asyncio.get_running_loop()
-            self._heartbeat = loop.call_later(self._heartbeat_seconds, self._beat)
-
-    def _beat(self) -> None:
-        self.post("Heartbeat", {})
-        self._arm_heartbeat()
-
-    async def _on_call(self, peer: Peer, call: Call) -> None:
-        wrong = self.misbehaviours.take(call.action)
-        if wrong is not None and wrong.kind in DOES_NOTHING:
-            await self._refuse(peer, call, wrong)
-            return
-        reply = await self._reply(call)
-        if reply is None:
-            await self.drop()
-            return
-        await self._answer(peer, call, reply, wrong)
-        if reply.then is not None:
-            reply.then()
-
-    async def _reply(self, call: Call) -> Reply | None:
-        handler = self._handlers.get(call.action)
-        if handler is None:
-            return Reply.error("NotImplemented")
-        violation = check_request(self.version, call.action, call.payload)
-        if violation is not None:
-            return self._objection(call.action, violation)
-        return await handler(self, call.payload)
-
-    def _objection(self, action: str, violation: Violation) -> Reply:
-        p = self.personality
-        token_missing = violation.fields & {"idTag", "idToken"}
-        if action == "ReserveNow" and token_missing and p.missing_token is not None:
-            if p.missing_token in ("Rejected", "Accepted"):
-                return Reply({"status": p.missing_token})
-            return Reply.error(p.missing_token, p.error_text, p.error_details)
-        return Reply.error(violation.code, violation.text)
-
-    async def _refuse(self, peer: Peer, call: Call, wrong: Misbehaviour) -> None:
-        if wrong.kind is Wrong.DROP_BEFORE:
-            await self.drop()
-        elif wrong.kind is Wrong.CALL_ERROR:
-            await peer.send_text(error_text(call.unique_id, wrong.code, wrong.text))
-        elif wrong.kind is Wrong.STATUS:
-            await peer.send_text(result_text(call.unique_id, {"status": wrong.status}))
-
-    async def _answer(self, peer: Peer, call: Call, reply: Reply, wrong: Misbehaviour | None) -> None:
-        text = reply.text(call.unique_id)
-        kind = None if wrong is None else wrong.kind
-        if kind is Wrong.DROP_UNANSWERED:
-            await self.drop()
-            return
-        if kind is Wrong.NO_ANSWER:
-            return
-        if wrong is not None and wrong.kind is Wrong.GARBAGE:
-            text = wrong.text or f'[3,"{call.unique_id}",{{"status":"Perhaps"}}'
-        if wrong is not None and wrong.kind is Wrong.LATE:
-            await asyncio.sleep(wrong.seconds)
-        await peer.send_text(text)
-        if kind is Wrong.TWICE:
-            await peer.send_text(text)
-        if kind is Wrong.DROP_AFTER:
-            await self._hang_up()
-
     def _restart(self, reason: str) -> None:
         for number in self.ports:
             self.charging.interrupted(number, reason)
         self.table.restarted()
         self.reservations_changed()
         self.reported.clear()
-        self._must_boot = True
-        self._boot_reason = "RemoteReset" if "Reset" in reason else "PowerUp"
-        self._next_wait = self.restart_seconds
-
-    async def _hang_up(self) -> None:
-        if self._socket is not None:
-            await self._socket.close()
-
-    def new_transaction_id(self) -> str:
-        """A transaction id of 2.0.1, which the charger makes up."""
-        return self._chance.uuid()
-
-    def _new_message_id(self) -> str:
-        if self.personality.message_ids == "numbers":
-            self._number += 1
-            return str(self._number)
-        return self._message_ids.uuid()
+        self._connection.boot_next("RemoteReset" if "Reset" in reason else "PowerUp")
+        self._connection.wait_next(self._restart_seconds)
 
     def _save(self) -> None:
         if self._memory is not None:
