@@ -28,6 +28,8 @@ class CannotListen(Exception):
 async def run(settings: Settings, client: Client, directory: Directory) -> None:
     """Serve the API until a signal ends it. Run it on uvloop. Raises CannotListen."""
     listener = _listen(settings.api_host, settings.api_port)
+    if settings.bootstrap_api_key is not None:
+        await directory.keys.ensure_bootstrap(settings.bootstrap_api_key.get_secret_value())
     config = uvicorn.Config(
         create_app(settings, client, directory),
         access_log=False,  # Envelope writes a line for each request
