@@ -69,6 +69,8 @@ async def set_variables(charger: "SimulatedCharger", payload: Payload) -> Reply 
             status = "Rejected" if name in _READ_ONLY else "Accepted"
         if status == "Accepted":
             charger.configuration["/".join(name)] = wanted["attributeValue"]
+        if status == "Accepted" and name == ("ReservationCtrlr", "Enabled"):
+            charger.table.is_enabled = wanted["attributeValue"].casefold() == "true"
         results.append(
             {"component": wanted["component"], "variable": wanted["variable"], "attributeStatus": status}
         )

@@ -69,6 +69,7 @@ class ReservationTable:
         self.personality = personality
         self.ports = {port.number: port for port in ports}
         self.expires = True
+        self.is_enabled = True
         self._clock = clock
         self._held: list[Reservation] = []
         self._hidden: set[int] = set()
@@ -85,7 +86,9 @@ class ReservationTable:
         """Answer ReserveNow, and hold the reservation when the answer is Accepted."""
         p = self.personality
         if p.reservations != "supported":
-            return Answer(_UNSUPPORTED[p.reservations], "unsupported")  # H01.FR.01
+            return Answer(_UNSUPPORTED[p.reservations], "unsupported")
+        if not self.is_enabled:
+            return Answer("Rejected", "disabled")  # H01.FR.01
         if request.port_number is not None and request.port_number not in self.ports:
             return Answer(p.unknown_port, "unknown_port")
         if request.expires_at <= self._clock() and p.past_expiry == "Rejected":
