@@ -42,6 +42,8 @@ class Recorder:
 
     def write(self, direction: Literal["in", "out"], text: str) -> None:
         """Add a frame; the oldest gives way."""
+        if self._records.maxlen == 0:
+            return
         self._records.append(FrameRecord(self._clock(), direction, text))
 
     def payloads(self, action: str, direction: Literal["in", "out"] = "out") -> list[dict[str, Any]]:

@@ -99,9 +99,10 @@ class Link:
 
 
 class CentralSystem:
-    """Listens on a free port. `groups` are parent tags, `blocked` tokens that are refused."""
+    """Listens on a free port unless told one. `groups` are parent tags, `blocked` tokens refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
         self.links: dict[str, Link] = {}
         self.said: list[tuple[str, list[Any]]] = []
         self.violations: list[str] = []
@@ -124,7 +125,7 @@ class CentralSystem:
         self._server = await serve(
             self._on_socket,
             "127.0.0.1",
-            0,
+            self.port,
             subprotocols=[Subprotocol("ocpp1.6"), Subprotocol("ocpp2.0.1")],
             compression=None,
             ping_interval=None,
