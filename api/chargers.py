@@ -85,7 +85,7 @@ async def list_all(key: Reader, here: Here, limit: Limit = 50, next_page_cursor:
 
 
 @router.get(
-    "/by-external-id/{id}",
+    "/by-external-id/{id:path}",
     summary="Look at a charger by your id",
     response_model=Data[schemas.Charger],
     responses=responses(401, 403, 404),
@@ -97,7 +97,7 @@ async def by_external_id(external_id: ExternalIdInPath, key: Reader, here: Here)
 
 
 @router.get(
-    "/by-ocpp-id/{id}",
+    "/by-ocpp-id/{id:path}",
     summary="Look at a charger by its OCPP identity",
     response_model=Data[schemas.Charger],
     responses=responses(401, 403, 404),

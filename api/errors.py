@@ -31,7 +31,7 @@ class ApiError(HTTPException):
     status = HTTPStatus.INTERNAL_SERVER_ERROR
 
     def __init__(self, sentence: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(self.status, sentence, headers)
+        super().__init__(int(self.status), sentence, headers)
 
 
 class BadRequest(ApiError):
@@ -91,7 +91,7 @@ class Unavailable(ApiError):
 def error_response(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
     """The one shape of an error."""
     body = orjson.dumps({"error": sentence})
-    return Response(body, status, dict(headers or {}), media_type="application/json")
+    return Response(body, int(status), dict(headers or {}), media_type="application/json")
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -136,5 +136,5 @@ def _field(location: Sequence[str | int]) -> str:
 
 def _words(message: str) -> str:
     """Pydantic's message as the rule alone: "Input should be a valid integer" → "must be a valid integer"."""
-    message = message.removeprefix("Value error, ")
+    message = message.removeprefix("Value error, ").partition(", unable to parse")[0]
     return re.sub(r"^[A-Z][a-z]+ should (be|have|match)", r"must \1", message)

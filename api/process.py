@@ -1,6 +1,7 @@
 """The API's process: the application behind uvicorn, until SIGTERM or SIGINT."""
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -67,6 +68,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise CannotListen(
-            f"the API cannot listen on {host}:{port} ({error.strerror}): set BERTH_API_PORT or BERTH_API_HOST"
+            f"the API cannot listen on {host}:{port} ({reason}): set BERTH_API_PORT or BERTH_API_HOST"
         ) from error

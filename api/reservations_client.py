@@ -82,6 +82,7 @@ _NOTHING_STARTED = "Temporal does not answer; nothing was started"
 _OUTCOME_UNKNOWN = (
     "Temporal does not answer in time; the outcome is unknown: repeat with the same reservationId"
 )
+_ENDING_EACH_TIME = "the reservation was ending each time it was asked; repeat the request"
 _NOT_READ = "the reservation cannot be read now: Temporal or the workers do not answer; it goes on by itself"
 
 # Core has repeated these for a while before they come to us.
@@ -159,7 +160,7 @@ class Reservations:
                     raise Unavailable(_NOTHING_STARTED) from None
                 reason = None if open_.accepted else NOT_TAKEN_UP
                 return ReserveAnswer(status=PENDING, state=open_.state, reason=reason)
-        raise Unavailable("the reservation was ending each time it was asked; repeat the request")
+        raise Unavailable(_ENDING_EACH_TIME)
 
     async def cancel(
         self, charger_id: int, reservation_id: int, request: CancelRequest
@@ -174,14 +175,21 @@ class Reservations:
         def send(update_id: str) -> Coroutine[Any, Any, CancelAnswer]:
             return handle.execute_update("cancel", request, id=update_id, result_type=CancelAnswer)
 
-        try:
-            return await self._update(send, workflow_id, request.wait)
-        except _RunClosed:
-            return await self._cancel_of_ended(workflow_id)
-        except _StillOpen as open_:
-            if open_.state is None or not (open_.accepted or await self._signal_cancel(handle)):
-                return await self._cancel_of_ended(workflow_id)
-            return CancelAnswer(status=PENDING, state=open_.state)
+        for _ in range(1 + RESENDS):
+            try:
+                return await self._update(send, workflow_id, request.wait)
+            except _RunClosed:
+                pass  # or there is none; the next lines find out
+            except _StillOpen as open_:
+                if open_.state is not None and (open_.accepted or await self._signal_cancel(handle)):
+                    return CancelAnswer(status=PENDING, state=open_.state)
+            async with _bounded(READ_WITHIN, _OUTCOME_UNKNOWN):
+                description = await self._describe(workflow_id)
+                if description is None:
+                    return None
+                if description.status != WorkflowExecutionStatus.RUNNING:
+                    return _cancel_of_ended(await self._end(description))
+        raise Unavailable(_ENDING_EACH_TIME)
 
     async def withdraw(self, charger_id: int, reservation_id: int) -> None:
         """Have a reservation cancelled without waiting; done once Temporal has it. Raises Unavailable."""
@@ -190,9 +198,8 @@ class Reservations:
 
     async def look(self, charger_id: int, reservation_id: int) -> Sight | None:
         """The reservation as it stands now, None when there is none. Raises Unavailable."""
-        workflow_id = reservation_workflow_id(charger_id, reservation_id)
         async with _bounded(READ_WITHIN, _NOT_READ):
-            return await self._sight(workflow_id)
+            return await self._sight(charger_id, reservation_id)
 
     async def is_reachable(self, within: timedelta) -> bool:
         """Whether Temporal says that it serves."""
@@ -259,37 +266,53 @@ class Reservations:
                 return None
             raise
 
-    async def _sight(self, workflow_id: str) -> Sight | None:
+    async def _sight(self, charger_id: int, reservation_id: int) -> Sight | None:
+        workflow_id = reservation_workflow_id(charger_id, reservation_id)
         description = await self._describe(workflow_id)
         if description is None:
             return None
-        run_id = description.run_id
-        run = self._client.get_workflow_handle(workflow_id, run_id=run_id, result_type=Snapshot)
-        snapshot: Snapshot
-        if description.status == WorkflowExecutionStatus.COMPLETED:
-            snapshot = await run.result()  # needs no worker
-        else:
-            snapshot = await run.query("snapshot", result_type=Snapshot)
-        if description.status in _ENDED_BY_FORCE:
-            snapshot = snapshot.model_copy(
-                update={
-                    "state": ReservationState.FAILED,
-                    "reason": _ENDED_BY_FORCE[description.status],
-                    "evidence": "Temporal",
-                    "ended_at": description.close_time,
-                }
-            )
-        return Sight(snapshot, workflow_id, run_id, self._client.namespace)
+        snapshot = await self._snapshot(description, charger_id, reservation_id)
+        return Sight(snapshot, workflow_id, description.run_id, self._client.namespace)
 
-    async def _cancel_of_ended(self, workflow_id: str) -> CancelAnswer | None:
-        async with _bounded(READ_WITHIN, _OUTCOME_UNKNOWN):
-            sight = await self._sight(workflow_id)
-        if sight is None:
-            return None
-        state = sight.snapshot.state
-        if state == ReservationState.CANCELLED:
-            return CancelAnswer(status=CancelStatus.ACCEPTED, state=state)
-        return CancelAnswer(status=CancelStatus.REJECTED, state=state, reason=UNKNOWN_RESERVATION)
+    async def _snapshot(
+        self, description: WorkflowExecutionDescription, charger_id: int, reservation_id: int
+    ) -> Snapshot:
+        run = self._client.get_workflow_handle(
+            description.id, run_id=description.run_id, result_type=Snapshot
+        )
+        if description.status == WorkflowExecutionStatus.COMPLETED:
+            snapshot: Snapshot = await run.result()  # needs no worker
+            return snapshot
+        try:
+            snapshot = await run.query("snapshot", result_type=Snapshot)
+        except RPCError as error:
+            if description.status not in _ENDED_BY_FORCE or error.status != RPCStatusCode.FAILED_PRECONDITION:
+                raise
+            snapshot = Snapshot(  # it ended before a worker had seen it
+                charger_id=charger_id,
+                reservation_id=reservation_id,
+                state=ReservationState.FAILED,
+                terms=None,
+            )
+        if description.status not in _ENDED_BY_FORCE:
+            return snapshot
+        return snapshot.model_copy(
+            update={
+                "state": ReservationState.FAILED,
+                "reason": _ENDED_BY_FORCE[description.status],
+                "evidence": "Temporal",
+                "ended_at": description.close_time,
+            }
+        )
+
+    async def _end(self, description: WorkflowExecutionDescription) -> ReservationState:
+        if description.status != WorkflowExecutionStatus.COMPLETED:
+            return ReservationState.FAILED
+        run = self._client.get_workflow_handle(
+            description.id, run_id=description.run_id, result_type=Snapshot
+        )
+        snapshot: Snapshot = await run.result()
+        return snapshot.state
 
     async def _signal_cancel(self, handle: WorkflowHandle[Any, Any]) -> bool:
         """Durable at once, needs no worker; False when no such workflow runs."""
@@ -301,6 +324,12 @@ class Reservations:
                     return False
                 raise
         return True
+
+
+def _cancel_of_ended(state: ReservationState) -> CancelAnswer:
+    if state == ReservationState.CANCELLED:
+        return CancelAnswer(status=CancelStatus.ACCEPTED, state=state)
+    return CancelAnswer(status=CancelStatus.REJECTED, state=state, reason=UNKNOWN_RESERVATION)
 
 
 def _start(

@@ -361,7 +361,7 @@ class ChargerPage(Response):
 
     data: list[Charger] = Field(description="The chargers, by id.", examples=[[]])
     pagination: Pagination = Field(
-        description="Where the next page is.", examples=[{"hasNextPage": False, "nextPageCursor": None}]
+        description="How to go on.", examples=[{"hasNextPage": False, "nextPageCursor": None}]
     )
 
 

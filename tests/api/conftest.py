@@ -1,0 +1,169 @@
+"""The API as callers see it: a real directory, a real Temporal server, a workflow that keeps to a script."""
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from api.app import create_app
+from directory import Charger, Directory, NewCharger, NewPort, migrate_async
+from settings import Settings
+from tests.api.scripted import SCRIPTS, Script, ScriptedReservation
+from workflows.names import SEARCH_ATTRIBUTES
+
+DEV_SERVER = [
+    "--dynamic-config-value", "history.transferProcessorMaxPollRPS=5000",
+    "--dynamic-config-value", "history.timerProcessorMaxPollRPS=5000",
+    "--dynamic-config-value", "history.visibilityProcessorMaxPollRPS=5000",
+]  # fmt: skip
+
+QUEUE = "gateway-g1-abc"
+
+_numbers = itertools.count(1000)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def temporal_address(temporal_cli: Path) -> AsyncIterator[str]:
+    """Where the Temporal server of all these tests listens."""
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(temporal_cli),
+        dev_server_extra_args=DEV_SERVER,
+        search_attributes=SEARCH_ATTRIBUTES,
+    ) as environment:
+        yield environment.client.service_client.config.target_host
+
+
+@pytest.fixture
+async def temporal(temporal_address: str) -> Client:
+    """A client as the API's process has it."""
+    return await Client.connect(temporal_address, data_converter=pydantic_data_converter)
+
+
+@pytest.fixture
+def task_queue(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The queue of this test's reservations."""
+    queue = f"reservations-{uuid4().hex}"
+    monkeypatch.setattr("api.reservations_client.RESERVATIONS_QUEUE", queue)
+    return queue
+
+
+@pytest.fixture
+async def worker(temporal: Client, task_queue: str) -> AsyncIterator[Worker]:
+    """A worker that runs scripted reservations."""
+    async with Worker(
+        temporal,
+        task_queue=task_queue,
+        workflows=[ScriptedReservation],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ) as worker:
+        yield worker
+
+
+@pytest.fixture
+def number() -> int:
+    """A reservation number that no other test has."""
+    return next(_numbers)
+
+
+@pytest.fixture
+def script(number: int) -> Iterator[Script]:
+    """What the workflow of `number` does and heard."""
+    SCRIPTS[number] = Script()
+    yield SCRIPTS[number]
+    del SCRIPTS[number]
+
+
+@pytest.fixture
+async def directory(tmp_path: Path) -> AsyncIterator[Directory]:
+    """An empty directory of this test's own."""
+    url = f"sqlite+aiosqlite:///{tmp_path}/berth.db"
+    await migrate_async(url)
+    async with await Directory.open(url) as directory:
+        yield directory
+
+
+@pytest.fixture
+async def charger(directory: Directory) -> Charger:
+    """A charger with two ports at site-1, offline."""
+    return await directory.chargers.add(
+        NewCharger("CP-16", site_id="site-1", external_id="GARAGE/7", ports=[NewPort(1), NewPort(2)])
+    )
+
+
+@pytest.fixture
+async def link(directory: Directory, charger: Charger) -> int:
+    """The epoch of the charger's live, ready socket."""
+    await directory.links.start("abc", "g1", QUEUE)
+    epoch = await directory.links.take(charger.id, "abc", "ocpp1.6")
+    await directory.links.mark_ready(charger.id, epoch)
+    return epoch
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The defaults, and a Temporal UI to link to."""
+    return Settings(temporal_ui_url="http://127.0.0.1:8233/")
+
+
+@pytest.fixture
+def app(settings: Settings, temporal: Client, task_queue: str, directory: Directory) -> FastAPI:
+    """The application under test."""
+    return create_app(settings, temporal, directory)
+
+
+Caller = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture
+async def caller(app: FastAPI) -> AsyncIterator[Caller]:
+    """Makes HTTP clients for `app`, with an API key or without."""
+    clients: list[httpx.AsyncClient] = []
+
+    def make(raw_key: str | None = None, app: FastAPI = app) -> httpx.AsyncClient:
+        headers = {} if raw_key is None else {"Authorization": f"Bearer {raw_key}"}
+        transport = httpx.ASGITransport(app)
+        clients.append(httpx.AsyncClient(transport=transport, base_url="http://berth", headers=headers))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+async def http(caller: Caller, directory: Directory) -> httpx.AsyncClient:
+    """A caller with every right."""
+    raw_key, _ = await directory.keys.create("tests", ["reservations", "read", "admin"])
+    return caller(raw_key)
+
+
+@pytest.fixture
+def body(charger: Charger, number: int) -> dict[str, Any]:
+    """A request to reserve the charger's first port for an hour, as good as it gets."""
+    return {
+        "portId": charger.ports[0].id,
+        "expiryDate": in_an_hour(),
+        "idTag": "RFID-Tag",
+        "reservationId": number,
+    }
+
+
+def in_an_hour() -> str:
+    """Whole seconds, as callers send it."""
+    return instant(datetime.now(UTC) + timedelta(hours=1))
+
+
+def instant(at: datetime) -> str:
+    """ISO 8601 with Z."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
