@@ -1,0 +1,107 @@
+"""A caller, all of Berth, a charger."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.acceptance.house import House
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+async def test_a_port_is_held_for_a_token_and_given_free_on_cancel(house: House, version: str) -> None:
+    charger = await house.charger(version=version)
+    port_id = await house.port_id("CP-1")
+    charger_id = (await house.about("CP-1"))["id"]
+
+    response = await house.reserve(port_id)
+
+    assert response.status_code == 200, response.text
+    assert response.json()["data"]["status"] == "Accepted"
+    assert response.json()["data"]["state"] == "active"
+    assert charger.reservations[7][:2] == (1, "CARD-1")
+    assert (await house.show(charger_id))["state"] == "active"
+
+    cancelled = await house.cancel(charger_id)
+
+    assert cancelled.json()["data"]["status"] == "Accepted"
+    assert charger.reservations == {}
+    await house.until_state(charger_id, "cancelled")
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+async def test_a_reservation_ends_at_its_expiry_date(house: House, version: str) -> None:
+    charger = await house.charger(version=version)
+    charger_id = (await house.about("CP-1"))["id"]
+    await house.reserve(await house.port_id("CP-1"), seconds=3)
+    ended = await house.until_state(charger_id, "expired")
+    assert ended["endedAt"] is not None
+    assert charger.reservations == {}
+    assert len(charger.received("ReserveNow")) == 1
+    assert charger.received("CancelReservation") == []
+
+
+async def test_a_driver_uses_the_reservation(house: House) -> None:
+    charger = await house.charger()
+    charger_id = (await house.about("CP-1"))["id"]
+    await house.reserve(await house.port_id("CP-1"))
+    await charger.start_charging("CARD-1", 1)
+    ended = await house.until_state(charger_id, "used")
+    assert "transaction" in ended["evidence"]
+
+
+async def test_a_refusal_is_told_as_the_charger_said_it(house: House) -> None:
+    charger = await house.charger()
+    await charger.fault(1)
+    response = await house.reserve(await house.port_id("CP-1"))
+    assert response.json()["data"]["status"] == "Faulted"
+    assert response.json()["data"]["state"] == "rejected"
+
+
+async def test_bad_requests_reach_no_charger_and_start_nothing(house: House) -> None:
+    charger = await house.charger()
+    port_id = await house.port_id("CP-1")
+    charger_id = (await house.about("CP-1"))["id"]
+
+    past = await house.reserve(port_id, seconds=-60)
+    assert (past.status_code, past.json()) == (400, {"error": "expiryDate: must be in the future"})
+    missing = await house.http.post("/api/ocpp/reservations", json={"portId": port_id})
+    assert missing.status_code == 400
+    unknown = await house.reserve(999_999)
+    assert unknown.status_code == 404
+    wrong_key = await house.reserve(port_id, headers={"Authorization": "Bearer nonsense"})
+    assert wrong_key.status_code == 401
+
+    assert charger.received("ReserveNow") == []
+    nothing = await house.http.get(f"/api/ocpp/reservations/{charger_id}/7")
+    assert nothing.status_code == 404
+
+
+async def test_an_offline_charger_is_served_within_two_seconds_of_its_return(house: House) -> None:
+    charger = await house.charger()
+    port_id = await house.port_id("CP-1")
+    charger_id = (await house.about("CP-1"))["id"]
+    await charger.disconnect()
+    await house.until_online("CP-1", False)
+
+    asked_at = time.monotonic()
+    response = await house.reserve(port_id)
+    assert time.monotonic() - asked_at < 2
+    assert response.status_code == 202
+    assert response.json()["data"]["status"] == "Pending"
+    assert response.headers["Location"] == f"/api/ocpp/reservations/{charger_id}/7"
+
+    await charger.reboot()  # connects, and is ready when its boot is accepted
+    await asyncio.wait_for(charger.booted.wait(), 30)
+    ready_at = time.monotonic()
+    await house.until_state(charger_id, "active")
+    assert time.monotonic() - ready_at < 2
+    assert charger.reservations[7][:2] == (1, "CARD-1")
+
+
+async def test_a_charger_that_never_connects_is_never_sent_anything(house: House) -> None:
+    known = await house.register("CP-9")
+    response = await house.reserve(known["ports"][0]["id"], seconds=3)
+    assert response.status_code == 202
+    ended = await house.until_state(known["id"], "expired")
+    assert ended["reason"] == "ChargerOffline"
