@@ -3,10 +3,10 @@
 import asyncio
 import sys
 
-from bench import whole_path
+from bench import idle, inbound, whole_path
 from bench.table import show
 
-BENCHMARKS = {"whole_path": whole_path.measure}
+BENCHMARKS = {"whole_path": whole_path.measure, "idle": idle.measure, "inbound": inbound.measure}
 
 
 def main() -> None:
