@@ -76,9 +76,8 @@ class House:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            for log in sorted(self.folder.glob("*.log")):
-                print(f"--- {log.name}\n{log.read_text()[-3000:]}")  # noqa: T201  # pytest shows it on failure
+        for log in sorted(self.folder.glob("*.log")):
+            print(f"--- {log.name}\n{log.read_text()[-5000:]}")  # noqa: T201  # pytest shows it on failure
         await self._stack.__aexit__(kind, error, trace)
 
     # --- processes -----------------------------------------------------------------------------------
