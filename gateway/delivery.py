@@ -22,8 +22,7 @@ _BATCH = 50
 _FIRST_RETRY, _LAST_RETRY = 1.0, 30.0  # seconds
 _ORPHANS_EVERY = 5.0  # seconds
 
-# A closed workflow hears nothing more, and an argument it cannot take does not get better.
-_NEVER_HEARD = (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT)
+_NO_NAMESPACE = "NamespaceNotFoundFailure"
 
 
 class Deliverer:
@@ -95,8 +94,14 @@ class Deliverer:
         try:
             await workflow.signal(event.kind, signal_argument(event))
         except RPCError as error:
-            if error.status not in _NEVER_HEARD:
+            if not _is_never_heard(error):
                 raise
-            log.info(
-                "event_not_heard", workflow_id=event.workflow_id, kind=event.kind, status=error.status.name
-            )
+            log.info("event_not_heard", workflow_id=event.workflow_id, kind=event.kind, error=str(error))
+
+
+def _is_never_heard(error: RPCError) -> bool:
+    """Whether a repeat is of no use: the workflow is closed, or its argument is not one Temporal takes."""
+    if error.status is RPCStatusCode.NOT_FOUND:
+        # A wrong TEMPORAL_NAMESPACE must not empty the outbox.
+        return not any(detail.type_url.endswith(_NO_NAMESPACE) for detail in error.grpc_status.details)
+    return error.status is RPCStatusCode.INVALID_ARGUMENT

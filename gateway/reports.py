@@ -3,6 +3,7 @@
 Handlers of both OCPP versions translate into these calls. A failing directory raises; nothing else does.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -76,15 +77,22 @@ class TransactionEndReport:
 
 
 class ChargerReports:
-    """The ear for one charger's socket."""
+    """The ear for one charger's socket; `known` is what the directory has, a repeat is not written again."""
 
-    def __init__(self, charger: Charger, directory: Directory, settings: Settings, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        charger: Charger,
+        directory: Directory,
+        settings: Settings,
+        outbox: Outbox,
+        known: Iterable[PortReport] = (),
+    ) -> None:
         self.charger_id = charger.id
         self.outbox = outbox
         self._directory = directory
         self._settings = settings
         self._facts = (charger.manufacturer, charger.model, charger.serial_number, charger.firmware_version)
-        self._ports: dict[tuple[int, int], PortReport] = {}
+        self._ports = {(report.port_number, report.connector_id): report for report in known}
 
     async def booted(
         self,
@@ -98,8 +106,6 @@ class ChargerReports:
         if facts != self._facts:
             await self._directory.chargers.set_identity_facts(self.charger_id, *facts)
             self._facts = facts
-        # What follows a boot is news to the directory even when it repeats what was said before.
-        self._ports.clear()
         booted = ChargerBooted(at=_now())
         await self.outbox.put([(listener, booted) for listener in await self.outbox.listeners()])
 

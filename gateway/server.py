@@ -24,7 +24,7 @@ from gateway.message_log import MessageLog
 from gateway.ocpp16 import OCPP16
 from gateway.ocpp201 import OCPP201
 from gateway.registry import Registry
-from gateway.reports import ChargerReports
+from gateway.reports import ChargerReports, PortReport
 from gateway.session import ChargerSession
 from settings import Settings
 from workflows.messages import ChargerConnected, Route
@@ -141,30 +141,33 @@ class GatewayServer:
             await self._server.wait_closed()
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        if self._is_draining:
-            return _refuse(connection, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway restarts"))
-        if len(self._registry) >= self._max_connections:
-            return _refuse(connection, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections"))
-        offered = [
-            name.strip()
-            for header in request.headers.get_all("Sec-WebSocket-Protocol")
-            for name in header.split(",")
-        ]
-        if not DIALECTS.keys() & set(offered):
-            ours = ", ".join(DIALECTS)
-            return _refuse(
-                connection, Refusal(HTTPStatus.BAD_REQUEST, f"offer one of the subprotocols {ours}")
-            )
-        try:
-            verdict = await self._admission.check(request)
-        except Exception:
-            log.exception("admission_failed")
-            verdict = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the directory does not answer")
+        verdict = self._house_rules(request) or await self._known_charger(request)
         if isinstance(verdict, Refusal):
-            return _refuse(connection, verdict)
+            path = request.path.partition("?")[0][:100]
+            log.info("charger_refused", path=path, status=verdict.status.value, reason=verdict.text)
+            return _response(connection, verdict)
         if isinstance(connection, _ChargerSocket):
             connection.charger = verdict
         return None
+
+    def _house_rules(self, request: Request) -> Refusal | None:
+        if self._is_draining:
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway restarts")
+        if len(self._registry) >= self._max_connections:
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+        headers = request.headers.get_all("Sec-WebSocket-Protocol")
+        offered = {name.strip() for header in headers for name in header.split(",")}
+        if not DIALECTS.keys() & offered:
+            # TC_B_58_CSMS wants no upgrade here, though the specifications speak of one.
+            return Refusal(HTTPStatus.BAD_REQUEST, f"offer one of the subprotocols {', '.join(DIALECTS)}")
+        return None
+
+    async def _known_charger(self, request: Request) -> Charger | Refusal:
+        try:
+            return await self._admission.check(request)
+        except Exception:
+            log.exception("admission_failed")
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the directory does not answer")
 
     async def _serve(self, connection: ServerConnection) -> None:
         charger = connection.charger if isinstance(connection, _ChargerSocket) else None
@@ -178,7 +181,11 @@ class GatewayServer:
             epoch=epoch,
             dialect=dialect,
             reports=ChargerReports(
-                charger, self._directory, self._settings, Outbox(charger.id, self._directory, self._wake)
+                charger,
+                self._directory,
+                self._settings,
+                Outbox(charger.id, self._directory, self._wake),
+                _known_ports(charger) if dialect is OCPP16 else (),
             ),
             messages=self._messages,
             owns=lambda: self._directory.links.owns(charger.id, epoch),
@@ -232,13 +239,22 @@ class GatewayServer:
             log.exception("link_not_released", charger_id=charger_id)
 
 
+def _known_ports(charger: Charger) -> list[PortReport]:
+    # On 1.6 a port is one connector, so its stored status is the very report. After a restart thousands of
+    # chargers repeat theirs within a minute.
+    return [
+        PortReport(port.port_number, 1, port.status, port.error_code, port.vendor_error_code, port.info)
+        for port in charger.ports
+        if port.status is not None
+    ]
+
+
 def _first_we_speak(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     # The charger lists its versions in order of preference.
     return next((name for name in offered if name in DIALECTS), None)
 
 
-def _refuse(connection: ServerConnection, refusal: Refusal) -> Response:
-    log.info("charger_refused", status=refusal.status.value, reason=refusal.text)
+def _response(connection: ServerConnection, refusal: Refusal) -> Response:
     response = connection.respond(refusal.status, refusal.text + "\n")
     if refusal.status is HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'

@@ -29,7 +29,7 @@ class Temporal:
 
     heard: list[tuple[str, str, Event]] = field(default_factory=list)
     closed: set[str] = field(default_factory=set)
-    is_away: bool = False
+    failure: Exception | None = None  # what every signal meets
 
     def get_workflow_handle(self, workflow_id: str) -> "_Workflow":
         return _Workflow(self, workflow_id)
@@ -48,8 +48,8 @@ class _Workflow:
 
     async def signal(self, name: str, argument: Event) -> None:
         await asyncio.sleep(0)
-        if self.temporal.is_away:
-            raise RuntimeError("Failed client connect")
+        if self.temporal.failure is not None:
+            raise self.temporal.failure
         if self.workflow_id in self.temporal.closed:
             raise RPCError("workflow execution already completed", RPCStatusCode.NOT_FOUND, b"")
         self.temporal.heard.append((self.workflow_id, name, argument))

@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import GrpcStatus
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
+from temporalio.service import RPCError, RPCStatusCode
 
 from directory import Charger, Directory, NewEvent
 from gateway import delivery
@@ -226,15 +229,31 @@ async def busy(station: Station) -> None:
         await station.call("StatusNotification", status(1, word))
 
 
+def no_namespace() -> RPCError:
+    """What a server says that does not have our namespace."""
+    details = GrpcStatus()
+    details.details.add().Pack(NamespaceNotFoundFailure(namespace="default"))
+    return RPCError("Namespace default is not found.", RPCStatusCode.NOT_FOUND, details.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        RuntimeError("Failed client connect"),
+        RPCError("unavailable", RPCStatusCode.UNAVAILABLE, b""),
+        no_namespace(),
+    ],
+    ids=["lazy client", "server away", "no namespace"],
+)
 async def test_while_temporal_is_away_chargers_are_answered_and_events_are_kept_in_order(
-    house: House, charger: Charger, temporal: Temporal
+    house: House, charger: Charger, temporal: Temporal, failure: Exception
 ) -> None:
     await house.listen(charger.id)
-    temporal.is_away = True
+    temporal.failure = failure
     async with house.station() as station:
         await busy(station)
         assert await undelivered(house.directory, charger) == ["port_status"] * 4
-        temporal.is_away = False
+        temporal.failure = None
         await until(lambda: len(temporal.heard) == 4)
     words = [event.status for event in temporal.said("port_status")]
     assert words == ["Available", "Reserved", "Preparing", "Charging"]

@@ -219,6 +219,18 @@ async def test_an_unchanged_status_is_written_once(house: House) -> None:
     assert charger.ports[0].status_at == again.ports[0].status_at
 
 
+async def test_a_status_repeated_on_the_next_socket_is_not_written_again(house: House) -> None:
+    seen = []
+    for word in ("Available", "Available", "Faulted"):
+        async with house.station() as station:
+            await station.call("StatusNotification", STATUS_16 | {"status": word})
+        charger = await house.directory.chargers.by_identity("CP-1")
+        assert charger is not None
+        seen.append((charger.ports[0].status, charger.ports[0].status_at))
+    assert seen[0] == seen[1]
+    assert seen[2][0] == "Faulted"
+
+
 async def test_both_kinds_of_201_status_mean_the_same(house: House) -> None:
     def reported(evse_id: int, status: str) -> Payload:
         return {
