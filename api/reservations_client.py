@@ -79,6 +79,7 @@ UNKNOWN_RESERVATION = "UnknownReservation"
 """Reason of a Rejected cancel: no reservation lives under this number."""
 
 _NOTHING_STARTED = "Temporal does not answer; nothing was started"
+_NOTHING_CANCELLED = "Temporal does not answer; nothing was cancelled"
 _OUTCOME_UNKNOWN = (
     "Temporal does not answer in time; the outcome is unknown: repeat with the same reservationId"
 )
@@ -152,7 +153,7 @@ class Reservations:
 
         for _ in range(1 + RESENDS):
             try:
-                return await self._update(send, workflow_id, request.wait)
+                return await self._update(send, workflow_id, request.wait, _NOTHING_STARTED)
             except _RunClosed:
                 continue
             except _StillOpen as open_:
@@ -177,7 +178,7 @@ class Reservations:
 
         for _ in range(1 + RESENDS):
             try:
-                return await self._update(send, workflow_id, request.wait)
+                return await self._update(send, workflow_id, request.wait, _NOTHING_CANCELLED)
             except _RunClosed:
                 pass  # or there is none; the next lines find out
             except _StillOpen as open_:
@@ -210,7 +211,11 @@ class Reservations:
             return False
 
     async def _update(
-        self, send: Callable[[str], Coroutine[Any, Any, T]], workflow_id: str, wait: timedelta
+        self,
+        send: Callable[[str], Coroutine[Any, Any, T]],
+        workflow_id: str,
+        wait: timedelta,
+        unconnected: str,
     ) -> T:
         update_id = str(uuid4())  # a new one each time: the old one's failure would be its answer for ever
         update = asyncio.create_task(send(update_id))
@@ -221,7 +226,7 @@ class Reservations:
                     raise _StillOpen(accepted, state)
                 if not await _ends(update, within=wait + ANSWER_MARGIN - ACCEPTED_WITHIN):
                     raise _StillOpen(accepted, state)
-            with _mapped(_NOTHING_STARTED, _OUTCOME_UNKNOWN):
+            with _mapped(unconnected, _OUTCOME_UNKNOWN):
                 return _outcome(update, workflow_id)
         finally:
             if update.cancel():

@@ -37,6 +37,11 @@ def _instant(value: object) -> datetime:
         raise ValueError("is not a date and time that exists") from None
 
 
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 1.0 is the integer 1."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("must have printable characters only")
@@ -48,8 +53,9 @@ def _none_if_empty(value: object) -> object:
 
 
 Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=datetime)]
-Id = Annotated[StrictInt, Field(ge=1, le=MAX_ID)]
-ReservationNumber = Annotated[StrictInt, Field(ge=0, le=MAX_ID)]
+Integer = Annotated[StrictInt, BeforeValidator(_whole)]  # strict: true is no number
+Id = Annotated[Integer, Field(ge=1, le=MAX_ID)]
+ReservationNumber = Annotated[Integer, Field(ge=0, le=MAX_ID)]
 Token = Annotated[str, Field(min_length=1, max_length=20), AfterValidator(_printable)]
 Text = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable)]
 
@@ -220,7 +226,7 @@ class Reservation(Response):
 class NewPortBody(Request):
     """A port of a new charger."""
 
-    port_number: Annotated[StrictInt, Field(ge=1, le=MAX_ID)] = Field(
+    port_number: Id = Field(
         description="The number the charger uses: 1.6 connector, 2.0.1 EVSE.", examples=[1]
     )
     name: Text | None = Field(None, description="What people call it.", examples=["Left"])

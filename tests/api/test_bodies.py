@@ -182,6 +182,12 @@ class TestWhatIsUnderstood:
         response = await http.post(RESERVE, json=body | {"expiryDate": there})
         assert response.json()["data"]["expiryDate"] == instant(at)
 
+    async def test_a_whole_number_with_a_point_is_an_integer(
+        self, http: httpx.AsyncClient, script: Script, body: dict[str, Any]
+    ) -> None:
+        response = await http.post(RESERVE, json=body | {"portId": float(body["portId"])})
+        assert response.json()["data"]["portId"] == body["portId"]
+
     async def test_the_last_possible_number_and_moment_are_good(
         self, http: httpx.AsyncClient, script: Script, body: dict[str, Any]
     ) -> None:

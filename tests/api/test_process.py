@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from temporalio.client import Client
 from api.process import CannotListen, run
 from directory import Directory
 from settings import Settings
+from tests.api.scripted import Script
 
 
 async def until_it_lives(url: str) -> None:
@@ -42,6 +44,29 @@ async def test_it_serves_until_a_signal_and_returns(
             await serving
     said = [entry["event"] for entry in logs if entry["log_level"] == "info"]
     assert said == ["api_listening", "api_stopped"]
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_request_under_way_at_the_signal_gets_its_answer(
+    temporal: Client, directory: Directory, free_port: int, script: Script, body: dict[str, Any]
+) -> None:
+    script.reserve = None
+    raw_key, _ = await directory.keys.create("tests", ["reservations"])
+    url = f"http://127.0.0.1:{free_port}"
+    headers = {"Authorization": f"Bearer {raw_key}", "Prefer": "wait=1"}
+    serving = asyncio.create_task(run(Settings(api_port=free_port), temporal, directory))
+    await until_it_lives(url)
+    async with httpx.AsyncClient(headers=headers) as http:
+        asking = asyncio.create_task(http.post(f"{url}/api/ocpp/reservations", json=body))
+        async with asyncio.timeout(5):
+            while not script.asked:
+                await asyncio.sleep(0.02)
+
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        assert (await asking).status_code == 202
+    async with asyncio.timeout(10):
+        await serving
 
 
 async def test_it_does_not_tell_what_it_is_made_of(

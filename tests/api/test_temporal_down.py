@@ -4,17 +4,24 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import structlog
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from api.app import create_app
 from directory import Charger, Directory
+from settings import Settings
 from tests.api.conftest import Caller
-from tests.api.scripted import Script
-from workflows.names import reservation_workflow_id
+from tests.api.scripted import Script, ScriptedReservation
+from workflows.names import SEARCH_ATTRIBUTES, reservation_workflow_id
 
 RESERVE = "/api/ocpp/reservations"
 CANCEL = "/api/ocpp/reservations/cancel"
@@ -28,6 +35,35 @@ NOT_READ = {
         "the reservation cannot be read now: Temporal or the workers do not answer; it goes on by itself"
     )
 }
+
+PASSING = [
+    RPCStatusCode.UNAVAILABLE,
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.CANCELLED,
+    RPCStatusCode.ABORTED,
+    RPCStatusCode.FAILED_PRECONDITION,
+    RPCStatusCode.INTERNAL,
+    RPCStatusCode.UNKNOWN,
+]
+# NOT_FOUND is a closing run: tested with the reservations.
+FAULTS = sorted(set(RPCStatusCode) - {*PASSING, RPCStatusCode.OK, RPCStatusCode.NOT_FOUND})
+
+
+async def until_ready(http: httpx.AsyncClient) -> None:
+    """Poll until Temporal is reached; fails after 20 s."""
+    async with asyncio.timeout(20):
+        while (await http.get("/health/ready")).status_code != 200:
+            await asyncio.sleep(0.05)
+
+
+def fail_with(error: Exception, temporal: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the client's update-with-start end in `error`."""
+
+    async def failing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(temporal, "execute_update_with_start_workflow", failing)
 
 
 @pytest.fixture
@@ -58,7 +94,7 @@ class TestNothingListens:
     async def test_a_cancel_is_503(self, http: httpx.AsyncClient, charger: Charger) -> None:
         response = await http.post(CANCEL, json={"chargerId": charger.id, "reservationId": 1})
         assert response.status_code == 503
-        assert response.json() == NOTHING_STARTED
+        assert response.json() == {"error": "Temporal does not answer; nothing was cancelled"}
 
     async def test_a_look_is_503(self, http: httpx.AsyncClient, charger: Charger) -> None:
         response = await http.get(f"{RESERVE}/{charger.id}/1")
@@ -117,6 +153,108 @@ class TestNobodyAnswers:
         response = await http.get("/health/ready")
         assert response.status_code == 503
         assert response.json() == {"error": "not ready: no answer from Temporal"}
+
+
+class TestItComesBack:
+    """A server that dies and returns: the same process, the same client."""
+
+    @pytest.mark.usefixtures("impatient")
+    async def test_requests_fail_meanwhile_and_succeed_again(
+        self,
+        caller: Caller,
+        directory: Directory,
+        task_queue: str,
+        temporal_cli: Path,
+        free_port: int,
+        script: Script,
+        body: dict[str, Any],
+    ) -> None:
+        address = f"127.0.0.1:{free_port}"
+        client = await Client.connect(address, data_converter=pydantic_data_converter, lazy=True)
+        raw_key, _ = await directory.keys.create("tests", ["reservations"])
+        http = caller(raw_key, create_app(Settings(), client, directory))
+
+        for _ in range(2):
+            async with await WorkflowEnvironment.start_local(
+                port=free_port,
+                dev_server_existing_path=str(temporal_cli),
+                search_attributes=SEARCH_ATTRIBUTES,
+                data_converter=pydantic_data_converter,
+            ) as environment:
+                await until_ready(http)
+                worker = Worker(
+                    environment.client,
+                    task_queue=task_queue,
+                    workflows=[ScriptedReservation],
+                    workflow_runner=UnsandboxedWorkflowRunner(),
+                )
+                async with worker:
+                    assert (await http.post(RESERVE, json=body)).status_code == 200
+            assert (await http.post(RESERVE, json=body)).status_code == 503
+            assert (await http.get("/health/live")).status_code == 200
+
+
+class TestWhatTheServerMayAnswer:
+    """Each status of Temporal's own."""
+
+    @pytest.mark.parametrize("status", PASSING)
+    async def test_what_passes_is_503_and_the_outcome_is_unknown(
+        self,
+        http: httpx.AsyncClient,
+        temporal: Client,
+        body: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+        status: RPCStatusCode,
+    ) -> None:
+        fail_with(RPCError("no", status, b""), temporal, monkeypatch)
+        response = await http.post(RESERVE, json=body)
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "5"
+        assert response.json() == UNKNOWN
+
+    @pytest.mark.parametrize("status", FAULTS)
+    async def test_what_does_not_pass_is_a_fault_of_ours(
+        self,
+        http: httpx.AsyncClient,
+        temporal: Client,
+        body: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+        status: RPCStatusCode,
+    ) -> None:
+        fail_with(RPCError("no", status, b""), temporal, monkeypatch)
+        with structlog.testing.capture_logs():
+            response = await http.post(RESERVE, json=body, headers={"X-Request-Id": "abc"})
+        assert response.status_code == 500
+        assert response.json() == {"error": "something failed on our side; the log knows more under abc"}
+
+    async def test_a_namespace_that_does_not_exist_is_a_fault_of_ours(
+        self,
+        caller: Caller,
+        temporal_address: str,
+        task_queue: str,
+        directory: Directory,
+        body: dict[str, Any],
+    ) -> None:
+        elsewhere = await Client.connect(
+            temporal_address, namespace="nowhere", data_converter=pydantic_data_converter
+        )
+        raw_key, _ = await directory.keys.create("tests", ["reservations"])
+        http = caller(raw_key, create_app(Settings(), elsewhere, directory))
+        with structlog.testing.capture_logs():
+            response = await http.post(RESERVE, json=body)
+        assert response.status_code == 500
+
+    async def test_an_error_of_another_kind_is_a_fault_of_ours(
+        self,
+        http: httpx.AsyncClient,
+        temporal: Client,
+        body: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        fail_with(RuntimeError("something else"), temporal, monkeypatch)
+        with structlog.testing.capture_logs():
+            response = await http.post(RESERVE, json=body)
+        assert response.status_code == 500
 
 
 class TestNoWorker:
