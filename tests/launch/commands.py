@@ -3,7 +3,12 @@
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+
+from typer.testing import CliRunner
+
+import cli
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -23,3 +28,18 @@ def berth(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
         timeout=WITHIN,
         check=False,
     )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def berth_here(*arguments: str) -> Ended:
+    """The same without a process of its own, which is quicker. Raises what the command does not expect."""
+    result = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    return Ended(result.exit_code, result.stdout, result.stderr)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch.commands import ROOT, berth
+from tests.launch.commands import ROOT, berth, berth_here
 
 
 @pytest.fixture
 def var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of its own, with a database that is up to date."""
     monkeypatch.setenv("BERTH_VAR", str(tmp_path))
-    assert berth("migrate").returncode == 0
+    assert berth_here("migrate").returncode == 0
     return tmp_path
 
 
@@ -94,40 +94,41 @@ def test_an_api_that_is_away_is_one_line(free_port: int) -> None:
 
 
 def test_a_charger_is_added_listed_and_not_added_twice(var: Path) -> None:
-    added = berth("charger", "add", "CP-1", "--ports", "2", "--site", "north", "--json")
+    added = berth_here("charger", "add", "CP-1", "--ports", "2", "--site", "north", "--json")
     charger = json.loads(added.stdout)
     assert [port["port_number"] for port in charger["ports"]] == [1, 2]
-    assert json.loads(berth("charger", "list", "--json").stdout) == [charger]
-    assert json.loads(berth("charger", "list", "--site", "south", "--json").stdout) == []
-    table = berth("charger", "list").stdout
+    assert json.loads(berth_here("charger", "list", "--json").stdout) == [charger]
+    assert json.loads(berth_here("charger", "list", "--site", "south", "--json").stdout) == []
+    table = berth_here("charger", "list").stdout
     assert "CP-1" in table
     assert "offline" in table
-    again = berth("charger", "add", "CP-1")
+    again = berth_here("charger", "add", "CP-1")
     assert again.returncode == 1
     assert again.stderr == "berth: ocpp_identity: another charger has this already\n"
 
 
-def test_a_charger_without_a_password_is_warned_about(var: Path) -> None:
-    assert "BERTH_OPEN_CHARGERS=true" in berth("charger", "add", "CP-1").stdout
-    protected = berth("charger", "add", "CP-2", BERTH_CHARGER_PASSWORD="a long password")
+def test_a_charger_without_a_password_is_warned_about(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "BERTH_OPEN_CHARGERS=true" in berth_here("charger", "add", "CP-1").stdout
+    monkeypatch.setenv("BERTH_CHARGER_PASSWORD", "a long password")
+    protected = berth_here("charger", "add", "CP-2")
     assert "BERTH_OPEN_CHARGERS" not in protected.stdout
 
 
 def test_a_key_is_shown_once_listed_and_revoked(var: Path) -> None:
-    created = berth("key", "create", "shop", "--site", "north", "--expires", "90d")
+    created = berth_here("key", "create", "shop", "--site", "north", "--expires", "90d")
     raw_key = created.stdout.strip()
     assert raw_key.startswith("berth_")
-    listed = json.loads(berth("key", "list", "--json").stdout)
+    listed = json.loads(berth_here("key", "list", "--json").stdout)
     assert [(key["name"], key["rights"], key["site_ids"]) for key in listed] == [
         ("shop", ["read", "reservations"], ["north"])
     ]
-    assert raw_key not in berth("key", "list").stdout
-    assert berth("key", "revoke", str(listed[0]["id"])).returncode == 0
-    again = berth("key", "revoke", str(listed[0]["id"]))
+    assert raw_key not in berth_here("key", "list").stdout
+    assert berth_here("key", "revoke", str(listed[0]["id"])).returncode == 0
+    again = berth_here("key", "revoke", str(listed[0]["id"]))
     assert (again.returncode, again.stderr) == (1, f"berth: there is no live key {listed[0]['id']}\n")
 
 
 def test_an_unknown_right_is_refused(var: Path) -> None:
-    run = berth("key", "create", "shop", "--right", "fly")
+    run = berth_here("key", "create", "shop", "--right", "fly")
     assert run.returncode == 2
     assert "fly" in run.stderr
