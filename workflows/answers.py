@@ -16,13 +16,13 @@ from workflows.messages import (
     ReserveStatus,
     Terms,
 )
+from workflows.refusal import CANNOT_RESERVE, reason_of, status_of
 
 # Attempts to learn a lost answer: soon at first, then rarely, so that a mute charger is not hammered.
 DOUBT_SPACING = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800)]
 QUICK_DEATH = timedelta(seconds=5)  # a socket that dies this soon after our frame died of it
 MAX_QUICK_DEATHS = 3
 
-_CANNOT_RESERVE = frozenset({"NotImplemented", "NotSupported"})
 _REQUEST_REFUSED = frozenset(
     {
         "FormationViolation",
@@ -52,14 +52,17 @@ class Answers:
             m.doubts += 1
             self._retry_later()
             return
-        self._hear()
         said = answer.status or f"CALLERROR {answer.error}"
         self._ledger.note(
             "charger answered" if answer.sent else "not sent",
             f"ReserveNow {said} {answer.reason or ''}".rstrip(),
         )
+        if not answer.sent:
+            self.refuse_unsent(answer)
+            return
+        self._hear()
         if answer.status is ReserveStatus.ACCEPTED:
-            m.held, m.held_terms = Held.YES, terms
+            self._ledger.hold(Held.YES, terms)
             m.fallback, m.was_active = None, True
             m.status, m.evidence = ReserveStatus.ACCEPTED, "ReserveNow Accepted"
             self._ledger.forget_concern()
@@ -70,27 +73,44 @@ class Answers:
                 self._ledger.answer_asks(ReserveStatus.ACCEPTED)
             else:
                 self._ledger.show_terms(terms)
-                self._ledger.answer_asks(change.status or ReserveStatus.REJECTED, _reason(change))
+                self._ledger.answer_asks(status_of(change), reason_of(change))
         elif _may_hold(answer.error):
-            m.held, m.held_terms = Held.MAYBE, terms
+            self._ledger.hold(Held.MAYBE, terms)
             m.doubt = Doubt(answer=answer, again=False)
         elif m.held is Held.NOTHING:
             self.accept_refusal(answer)
         else:
-            m.doubt = Doubt(answer=answer, again=answer.sent)
+            # Some chargers drop the former reservation before they refuse the new content.
+            m.held, m.doubt = Held.MAYBE, Doubt(answer=answer, again=True)
+
+    def refuse_unsent(self, answer: ReserveNowResult) -> None:
+        """Berth itself refused: whatever the charger holds, it holds on."""
+        m = self._ledger.memory
+        if m.held is Held.NOTHING:
+            self.accept_refusal(answer)
+        elif m.fallback is not None:
+            m.wanted, m.fallback = m.fallback, None
+            self._ledger.note("change refused", "the former reservation stays")
+            self._ledger.show_terms(m.wanted)
+            self._ledger.answer_asks(status_of(answer), reason_of(answer))
+        else:
+            m.doubt = Doubt(answer=answer, again=False)
 
     def accept_refusal(self, answer: ReserveNowResult) -> None:
         """The charger refused and holds nothing of ours."""
         m = self._ledger.memory
-        status, reason = answer.status or ReserveStatus.REJECTED, _reason(answer)
+        status, reason = status_of(answer), reason_of(answer)
+        if m.fallback is not None and workflow.now() >= m.fallback.expires_at:
+            m.evidence = "timer"
+            self._ledger.end(ReservationState.EXPIRED, None, status, reason)
+            return
         if m.fallback is not None:
             self._ledger.note("change refused", "restoring the former reservation")
             m.wanted, m.fallback, m.refused_change = m.fallback, None, answer
             return
         m.status, m.evidence = status, f"ReserveNow {answer.status or answer.error}"
         if m.refused_change is not None:
-            change, m.refused_change = m.refused_change, None
-            self._ledger.end(ReservationState.REMOVED, "ChangeRefused", change.status, _reason(change))
+            self._ledger.end(ReservationState.REMOVED, "ChangeRefused")
         elif m.was_active:
             self._ledger.end(ReservationState.REMOVED, "LostByCharger", status, reason)
         else:
@@ -108,12 +128,14 @@ class Answers:
         if _may_hold(answer.error) and not any_answer_will_do:
             m.held, m.cancel_in_doubt = Held.MAYBE, True
             m.doubts += 1
-            self._ledger.enter(ReservationState.UNKNOWN, f"OcppError:{answer.error}")
+            if not m.state.is_end:
+                self._ledger.enter(ReservationState.UNKNOWN, f"OcppError:{answer.error}")
             self._retry_later()
             return
         self._hear()
-        accepted = answer.status is CancelStatus.ACCEPTED
-        certain = m.held is Held.YES and not m.cancel_in_doubt
+        # Rejected after a lost answer: the first try may have done it.
+        accepted = answer.status is CancelStatus.ACCEPTED or m.cancel_in_doubt
+        certain = m.held is Held.YES
         m.held, m.cancel_in_doubt, m.tidy = Held.NOTHING, False, False
         if m.doubt is not None:
             doubt, m.doubt = m.doubt, None
@@ -171,12 +193,4 @@ class Answers:
 
 def _may_hold(error: str | None) -> bool:
     """Trouble inside the charger, or rubbish: it may have done what was asked all the same."""
-    return error is not None and error not in _CANNOT_RESERVE | _REQUEST_REFUSED
-
-
-def _reason(answer: ReserveNowResult) -> str | None:
-    if answer.error in _CANNOT_RESERVE:
-        return "ReservationUnsupported"
-    if answer.error is not None:
-        return answer.error if answer.error == "InvalidResponse" else f"OcppError:{answer.error}"
-    return answer.reason
+    return error is not None and error not in CANNOT_RESERVE | _REQUEST_REFUSED

@@ -26,6 +26,7 @@ from workflows.messages import (
     TimelineEntry,
 )
 from workflows.names import EXPIRES_AT, PORT_ID, RESERVATION_STATE
+from workflows.refusal import reason_of, status_of
 
 FIRST_COMMAND_WITHIN = timedelta(seconds=60)  # update-with-start is not atomic: the update may never come
 TIMELINE_LENGTH = 400
@@ -61,49 +62,51 @@ class Ledger:
 
     def has_command(self) -> bool:
         """Whether there is a command whose turn it is."""
-        return bool(self.queue) and not self.is_behind_cancel(self.queue[0])
+        return bool(self.queue) and not self.is_behind_end(self.queue[0])
 
     def take_commands(self) -> None:
         """Take every command whose turn it is; each is answered now or when its outcome is known."""
         for command in self.queue:
             command.seen = True
-        while self.queue and not self.is_behind_cancel(self.queue[0]):
+        while self.queue and not self.is_behind_end(self.queue[0]):
             head = self.queue.popleft()
             if isinstance(head, CancelCommand):
                 self.take_cancel(head)
             else:
                 self.take_reserve(head)
 
-    def is_behind_cancel(self, command: ReserveCommand | CancelCommand) -> bool:
-        """Whether `command` starts anew once the cancel before it is done."""
-        return isinstance(command, ReserveCommand) and bool(self._cancels)
+    def is_behind_end(self, command: ReserveCommand | CancelCommand) -> bool:
+        """Whether `command` starts anew once the end that is under way is reached."""
+        return isinstance(command, ReserveCommand) and self.memory.ending is not None
 
     def take_reserve(self, ask: ReserveCommand) -> None:
         if self.memory.state.is_end or self.memory.concern is Concern.CANCEL_REFUSED:
             self.begin_anew()
         m, request = self.memory, ask.request
-        if request.terms == m.wanted and m.refused_change is None:
-            self._asks.append(ask)
-            if not self.needs_frame():
-                self.answer_asks(ReserveStatus.ACCEPTED)
-            return
-        self.answer_asks(ReserveStatus.REJECTED, "Superseded")
-        if m.wanted is not None:
-            self.note("change requested", f"until {request.terms.expires_at:%Y-%m-%d %H:%M:%S}Z")
-        else:
-            self.note("requested", f"until {request.terms.expires_at:%Y-%m-%d %H:%M:%S}Z")
-        if m.held is Held.YES and m.wanted is not None:
-            m.fallback = m.held_terms
-        m.wanted = request.terms
-        if m.fallback == m.wanted:
+        if request.terms != m.wanted or m.refused_change is not None:
+            self.answer_asks(ReserveStatus.REJECTED, "Superseded")
+            self.want(request)
+        m.force = m.force or request.force
+        self._asks.append(ask)
+        if self.in_force() == m.wanted:
+            self.answer_asks(ReserveStatus.ACCEPTED)
+
+    def want(self, request: ReserveRequest) -> None:
+        """Want these terms from now on; the last promise comes back if the charger refuses them."""
+        m, terms = self.memory, request.terms
+        asked = "requested" if m.wanted is None else "change requested"
+        self.note(asked, f"until {terms.expires_at:%Y-%m-%d %H:%M:%S}Z")
+        if m.was_active and m.fallback is None:
+            m.fallback = m.wanted
+        m.wanted = terms
+        if m.fallback == terms:
             m.fallback = None
         m.doubt, m.refused_change, m.retry_at = None, None, None
         m.force, m.reject_offline = request.force, request.offline_policy == "reject"
-        if request.route is not None and m.route is None:
+        if m.route is None and request.route != m.failed_route:
             m.route = request.route
-        self._asks = [ask]
         if m.timeline[1:]:  # the first request's terms came with the start
-            self.show_terms(request.terms)
+            self.show_terms(terms)
 
     def take_cancel(self, ask: CancelCommand) -> None:
         m = self.memory
@@ -123,7 +126,7 @@ class Ledger:
         """Want nothing any more; the run ends as `ending` once the charger holds nothing."""
         m = self.memory
         m.wanted, m.fallback, m.doubt, m.refused_change, m.retry_at = None, None, None, None, None
-        m.ending, m.ending_reason = ending, reason
+        m.ending, m.ending_reason, m.reject_offline = ending, reason, False
         self.forget_concern()
 
     def begin_anew(self) -> None:
@@ -148,7 +151,9 @@ class Ledger:
             return False
         if m.wanted is None:
             return m.held is not Held.NOTHING and m.ending is not None
-        return m.held is not Held.YES or m.held_terms != m.wanted
+        if workflow.now() >= m.wanted.expires_at:
+            return False  # chargers make anything of an expiry in the past: our clock ends it soon
+        return self.in_force() != m.wanted
 
     def must_cancel_first(self) -> bool:
         """Whether the next frame is CancelReservation rather than ReserveNow."""
@@ -158,6 +163,19 @@ class Ledger:
         # Some chargers would hold both ports under one id (protocol notes §9.2).
         moves = m.held_terms is not None and m.held_terms.port_number != m.wanted.port_number
         return m.held is not Held.NOTHING and moves
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the charger should be holding it, and nobody wants it over."""
+        m = self.memory
+        return m.state is ReservationState.ACTIVE and m.ending is None and m.held is not Held.NOTHING
+
+    def hold(self, held: Held, terms: Terms) -> None:
+        """The charger holds `terms` now, or may."""
+        m = self.memory
+        if m.held_terms is not None and m.held_terms.port_number != terms.port_number:
+            m.reserved_shown = False
+        m.held, m.held_terms = held, terms
 
     def worry(self, concern: Concern) -> None:
         """Look at the port again when the settle time is over."""
@@ -182,9 +200,12 @@ class Ledger:
         m.ended_at = workflow.now()
         m.wanted, m.ending, m.ending_reason, m.retry_at, m.waiting_since = None, None, None, None, None
         m.doubt, m.fallback, m.linger_until, m.tidy = None, None, None, False
+        change, m.refused_change = m.refused_change, None
         self.forget_concern()
         self.enter(state, reason)
-        if answer is None:
+        if answer is None and change is not None:
+            answer, answer_reason = status_of(change), reason_of(change)
+        elif answer is None:
             answer = ReserveStatus.ACCEPTED if state is ReservationState.USED else ReserveStatus.REJECTED
             answer_reason = reason or state.capitalize()
         self.answer_asks(answer, answer_reason)
@@ -202,9 +223,8 @@ class Ledger:
 
     def show_terms(self, terms: Terms) -> None:
         """Let lists find the reservation by its port and expiry."""
-        shown: list[SearchAttributeUpdate[Any]] = [EXPIRES_AT.value_set(terms.expires_at)]
-        if terms.port_id is not None:
-            shown.append(PORT_ID.value_set(terms.port_id))
+        port = PORT_ID.value_unset() if terms.port_id is None else PORT_ID.value_set(terms.port_id)
+        shown: list[SearchAttributeUpdate[Any]] = [EXPIRES_AT.value_set(terms.expires_at), port]
         workflow.upsert_search_attributes(shown)
 
     def note(self, event: str, detail: str = "") -> None:
@@ -246,6 +266,11 @@ class Ledger:
         if self.memory.reason is not None:
             return self.memory.reason
         return "ChargerOffline" if self.is_waiting else None
+
+    def concerned_terms(self) -> Terms | None:
+        """The terms whose port and token matter now: what the charger may hold, else what is wanted."""
+        m = self.memory
+        return m.wanted or m.held_terms if m.held is Held.NOTHING else m.held_terms
 
     def has_port(self) -> bool:
         """Whether one port is reserved, not any of the charger's."""

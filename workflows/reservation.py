@@ -49,7 +49,7 @@ from workflows.messages import (
 )
 from workflows.witness import OUT_OF_ORDER, Witness
 
-ROUTE_BACKOFF_CAP = timedelta(seconds=30)
+ROUTE_SPACING = [timedelta(seconds=s) for s in (1, 2, 4, 8, 16, 30)]
 
 # Temporal shows the attempts of the pending activity; `charger_connected` ends the wait at once.
 _WAIT_FOR_CHARGER = RetryPolicy(
@@ -177,25 +177,32 @@ class ReservationWorkflow:
             elif self._is_due(m.look_at):
                 await self._look_again()
             elif self._ledger.needs_frame() and (m.retry_at is None or self._is_due(m.retry_at)):
+                self._continue_as_new_when_long()
                 await self._send_frame()
-            elif m.ending is not None and m.held is Held.NOTHING and m.concern is None:
+            elif m.ending is not None and m.held is Held.NOTHING:
                 self._ledger.end(m.ending, m.ending_reason)
             elif m.state.is_end and (m.held is Held.NOTHING or m.linger_until is None):
                 await self._forget()
-                await workflow.wait_condition(workflow.all_handlers_finished)
+                await workflow.wait_condition(
+                    lambda: bool(self._ledger.queue) or workflow.all_handlers_finished()
+                )
                 if not self._ledger.queue:
                     return
             else:
+                self._continue_as_new_when_long()
                 await self._rest()
+
+    def _continue_as_new_when_long(self) -> None:
+        quiet = workflow.all_handlers_finished() and not self._ledger.queue
+        if quiet and workflow.info().is_continue_as_new_suggested():
+            carried = self._ledger.memory.model_dump(mode="json")
+            workflow.continue_as_new(self._start.model_copy(update={"carried": carried}))
 
     async def _rest(self) -> None:
         """Sleep until a command, an event or the next instant that matters."""
         m = self._ledger.memory
         retry_at = m.retry_at if self._ledger.needs_frame() else None
         alarms = [at for at in (self._ledger.deadline(), retry_at, m.look_at) if at is not None]
-        quiet = workflow.all_handlers_finished() and not self._ledger.queue
-        if quiet and workflow.info().is_continue_as_new_suggested():
-            workflow.continue_as_new(self._start.model_copy(update={"carried": m.model_dump(mode="json")}))
         await self._until(
             self._has_word,
             min(alarms, default=None),
@@ -241,13 +248,14 @@ class ReservationWorkflow:
             f"{self._place(terms)} until {terms.expires_at:%H:%M:%S}Z"
             + (", asking again" if asked_before else ""),
         )
-        if not isinstance(answer, NotSentDetail):
+        if isinstance(answer, InDoubtDetail) or (isinstance(answer, ReserveNowResult) and answer.sent):
             m.first_sent_at = m.first_sent_at or asked_at
+            m.reject_offline = False
         match answer:
             case NotSentDetail():
                 self._answers.lose_route(answer)
             case InDoubtDetail():
-                m.held, m.held_terms = Held.MAYBE, terms
+                self._ledger.hold(Held.MAYBE, terms)
                 self._answers.lose_answer("ReserveNow", answer)
             case ReserveNowResult():
                 self._answers.hear_reserve(terms, answer)
@@ -286,27 +294,28 @@ class ReservationWorkflow:
             await self._wait_for_charger()
         elif view.route == m.failed_route:
             m.failed_route = None
-            m.retry_at = workflow.now() + min(
-                timedelta(seconds=2 ** (m.route_failures - 1)), ROUTE_BACKOFF_CAP
-            )
+            m.retry_at = workflow.now() + ROUTE_SPACING[min(m.route_failures, len(ROUTE_SPACING)) - 1]
         else:
             m.route, m.waiting_since = view.route, None
         return m.route
 
     async def _wait_for_charger(self) -> None:
         m = self._ledger.memory
-        if m.reject_offline and m.held is Held.NOTHING and m.wanted is not None:
-            self._answers.accept_refusal(
+        if m.reject_offline:
+            m.reject_offline = False
+            self._answers.refuse_unsent(
                 ReserveNowResult(status=ReserveStatus.REJECTED, reason="ChargerOffline", sent=False)
             )
             return
         if m.waiting_since is None:
             self._ledger.note("charger offline", "waiting for it to connect")
             m.waiting_since = workflow.now()
-            if m.state is ReservationState.REQUESTED:
+            if m.held is Held.NOTHING:
                 self._ledger.enter(ReservationState.SENDING, "ChargerOffline")
+            elif m.doubt is not None:
+                self._ledger.enter(ReservationState.UNKNOWN, "ChargerOffline")
         m.listening = True
-        terms = m.wanted or m.held_terms
+        terms = self._ledger.concerned_terms()
         if terms is None:
             return
         wait = workflow.start_activity(
@@ -348,8 +357,8 @@ class ReservationWorkflow:
         if view.ready_for < self._policy.settle:
             m.look_at = workflow.now() + self._policy.settle - view.ready_for
         elif m.linger_until is not None:
-            if m.held is Held.MAYBE or view.status == "Reserved":
-                self._ledger.note("tidying up", "the port still shows Reserved after expiry")
+            if self._may_still_hold(view):
+                self._ledger.note("tidying up", "the charger may still hold it after expiry")
                 m.tidy = True
             else:
                 m.held = Held.NOTHING
@@ -377,7 +386,7 @@ class ReservationWorkflow:
         elif (
             view.status == "Available"
             or not self._ledger.has_port()
-            or concern in (Concern.RECOVERED, Concern.EARLY_EXPIRY)
+            or concern in (Concern.OUT_OF_ORDER, Concern.RECOVERED, Concern.EARLY_EXPIRY)
         ):
             self._ledger.note("asking again", f"after {concern.replace('_', ' ')}")
             self._ledger.forget_concern()
@@ -391,23 +400,28 @@ class ReservationWorkflow:
         if m.state.is_end:
             m.held, m.tidy, m.linger_until = Held.NOTHING, False, None
             return
-        never_asked = m.wanted is None and m.ending is None and m.concern is None
-        m.wanted, m.fallback, m.doubt, m.refused_change = None, None, None, None
-        m.evidence = "timer"
-        if never_asked:
+        if self._ledger.concerned_terms() is None:
+            m.evidence = "timer"
             self._ledger.end(ReservationState.FAILED, "NeverRequested")
             return
+        linger_until, look_at = None, None
         if m.held is not Held.NOTHING:
             view = await self._look()
-            if m.held is Held.MAYBE or view.route is None or view.status == "Reserved":
-                m.linger_until = workflow.now() + self._policy.linger
-                m.look_at = workflow.now() + self._policy.settle if view.route is not None else None
+            if self._has_word():
+                return  # perhaps a use
+            if view.route is None or self._may_still_hold(view):
+                linger_until = workflow.now() + self._policy.linger
+                look_at = workflow.now() + self._policy.settle if view.route is not None else None
             else:
                 m.held = Held.NOTHING
-        lingering = m.linger_until
-        look_at = m.look_at
+        m.evidence = "timer"
         self._ledger.end(ReservationState.EXPIRED, m.reason if m.first_sent_at is None else None)
-        m.linger_until, m.look_at = lingering, look_at
+        m.linger_until, m.look_at = linger_until, look_at
+
+    def _may_still_hold(self, view: PortView) -> bool:
+        m = self._ledger.memory
+        outlives = m.held_terms is not None and m.held_terms.expires_at > workflow.now()
+        return m.held is Held.MAYBE or view.status == "Reserved" or outlives
 
     # --- small print -------------------------------------------------------------------------------------
 
@@ -419,7 +433,7 @@ class ReservationWorkflow:
         return at is not None and workflow.now() >= at
 
     async def _look(self) -> PortView:
-        terms = self._ledger.memory.wanted or self._ledger.memory.held_terms
+        terms = self._ledger.concerned_terms()
         view: PortView = await workflow.execute_local_activity(
             "LookAtCharger",
             LookInput(charger_id=self._start.charger_id, port_number=terms.port_number if terms else None),

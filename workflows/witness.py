@@ -55,34 +55,40 @@ class Witness:
                 self._on_transaction(event)
             case TransactionEnded(transaction_id=ended) if ended == m.foreign_transaction:
                 m.foreign_transaction = None
-                self._ledger.worry(Concern.FOREIGN_USE)
+                if self._ledger.is_in_place:
+                    self._ledger.worry(Concern.FOREIGN_USE)
             case ChargerBooted():
                 self._ledger.note("charger restarted")
                 if m.reason == "ChargerNotReady":
                     m.retry_at = None
-                if m.state is ReservationState.ACTIVE and m.concern is None:
+                # A boot explains an Available better than a driver's card.
+                if self._ledger.is_in_place and m.concern in (None, Concern.AVAILABLE):
                     self._ledger.worry(Concern.RESTARTED)
-            case PortStatusChanged() if m.state is ReservationState.ACTIVE:
+            case PortStatusChanged():
                 self._on_port_status(event)
             case ReservationEnded() if event.reservation_id == self._start.reservation_id:
                 self._on_reservation_ended(event)
 
     def _on_transaction(self, event: TransactionStarted) -> None:
         m = self._ledger.memory
-        terms = m.held_terms or m.wanted
-        if terms is None or m.first_sent_at is None or (m.state.is_end and m.linger_until is None):
+        if m.first_sent_at is None or (m.state.is_end and m.linger_until is None):
             return
-        if not began_between(event, m.first_sent_at, terms.expires_at, self._policy.expiry_grace):
-            return
-        verdict = judge(event, self._start.reservation_id, terms)
-        if verdict is Verdict.USED:
+        # While a change is in doubt the former terms may still be the ones in force.
+        possible = [
+            terms
+            for terms in (m.held_terms or m.wanted, m.fallback)
+            if terms is not None
+            and began_between(event, m.first_sent_at, terms.expires_at, self._policy.expiry_grace)
+        ]
+        verdicts = {judge(event, self._start.reservation_id, terms) for terms in possible}
+        if Verdict.USED in verdicts:
             m.transaction_id = event.transaction_id
-            foreign = event.id_tag is not None and not is_ours(event, terms)
+            foreign = event.id_tag is not None and not any(is_ours(event, terms) for terms in possible)
             m.evidence = f"transaction {event.transaction_id}" + (", by a foreign token" if foreign else "")
             self._ledger.note("used", m.evidence)
             m.held = Held.NOTHING
             self._ledger.end(ReservationState.USED)
-        elif verdict is Verdict.VIOLATED and event.transaction_id != m.foreign_transaction:
+        elif Verdict.VIOLATED in verdicts and event.transaction_id != m.foreign_transaction:
             m.violations += 1
             m.foreign_transaction = event.transaction_id
             self._ledger.note(
@@ -94,31 +100,36 @@ class Witness:
         if m.held_terms is None or event.port_number != m.held_terms.port_number:
             return
         self._ledger.note("port status", event.status)
-        out_of_order = m.concern is Concern.OUT_OF_ORDER
+        if event.status == "Reserved":
+            m.reserved_shown = True
+        if not self._ledger.is_in_place:
+            return
         if event.status in OUT_OF_ORDER:
             self._ledger.worry(Concern.OUT_OF_ORDER)
-        elif out_of_order:
+        elif m.concern is Concern.OUT_OF_ORDER:
             self._ledger.worry(Concern.RECOVERED)
-        elif event.status == "Reserved":
-            m.reserved_shown = True
-            if m.concern is Concern.AVAILABLE:
-                self._ledger.forget_concern()
-        elif event.status == "Available" and m.concern is None:
-            self._ledger.worry(Concern.AVAILABLE)
+        elif event.status == "Reserved" and m.concern is Concern.AVAILABLE:
+            self._ledger.forget_concern()
+        elif event.status == "Available":
+            # An older concern explains it, and is looked at anew: the port was busy meanwhile.
+            self._ledger.worry(m.concern or Concern.AVAILABLE)
 
     def _on_reservation_ended(self, event: ReservationEnded) -> None:
         m = self._ledger.memory
         if m.state.is_end or m.held is Held.NOTHING or m.held_terms is None:
             return
         self._ledger.note("charger reports", f"reservation {event.status}")
-        if event.status == "Expired":
-            # A word about earlier terms may come late from an offline queue; then the charger is asked.
-            if workflow.now() < m.held_terms.expires_at - self._policy.expiry_grace:
+        is_early = workflow.now() < m.held_terms.expires_at - self._policy.expiry_grace
+        if event.status == "Expired" and is_early:
+            # A word about earlier terms, late from an offline queue? Then the charger is asked.
+            if self._ledger.is_in_place:
                 self._ledger.worry(Concern.EARLY_EXPIRY)
-                return
-            m.held, m.evidence = Held.NOTHING, "ReservationStatusUpdate Expired"
+            return
+        m.held, m.evidence = Held.NOTHING, f"ReservationStatusUpdate {event.status}"
+        if m.wanted not in (None, m.held_terms):
+            return  # the former terms are over; the change that is under way is still wanted
+        if event.status == "Expired":
             self._ledger.end(ReservationState.EXPIRED)
         else:
-            m.held, m.evidence = Held.NOTHING, f"ReservationStatusUpdate {event.status}"
             reason = "RemovedByCharger" if event.status == "Removed" else "ConsumedWithoutTransaction"
             self._ledger.end(ReservationState.REMOVED, reason)

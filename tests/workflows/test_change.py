@@ -5,8 +5,24 @@ from datetime import timedelta
 
 import pytest
 
-from tests.workflows.world import ACCEPTED, CANCELLED, OCCUPIED, UNKNOWN_ID, World
-from workflows.messages import CancelStatus, ReservationState, ReserveStatus
+from tests.workflows.world import (
+    ACCEPTED,
+    CANCELLED,
+    NOT_CONNECTED,
+    OCCUPIED,
+    SILENCE,
+    UNKNOWN_ID,
+    World,
+)
+from workflows.messages import (
+    CancelStatus,
+    PortStatusChanged,
+    ReservationState,
+    ReserveNowResult,
+    ReserveStatus,
+    Route,
+    TransactionStarted,
+)
 
 
 async def test_a_new_expiry_on_the_same_port_replaces(world: World) -> None:
@@ -103,3 +119,123 @@ async def test_ten_callers_at_once_each_get_a_true_answer(world: World, seed: in
     snapshot = await world.snapshot()
     assert snapshot.state in (ReservationState.ACTIVE, ReservationState.CANCELLED)
     assert (world.charger.holds == snapshot.terms) == (snapshot.state == ReservationState.ACTIVE)
+
+
+async def test_going_back_to_what_is_in_force_is_answered_at_once(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    world.go_offline()
+    assert (await world.reserve(world.terms(hours=5))).status == "Pending"
+    back = await world.reserve(world.terms(hours=1), hold_while_offline=True)
+    assert (back.status, back.holds) == (ReserveStatus.ACCEPTED, world.terms(hours=1))
+
+
+async def test_a_change_is_asked_again_after_a_cancel_in_doubt_that_turns_out_done(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    world.charger.reserve_answers.append(OCCUPIED)
+    world.charger.cancel_answers.extend([SILENCE, UNKNOWN_ID])
+    await world.reserve(world.terms(hours=5), wait=timedelta(seconds=1))
+    await world.skip(seconds=10)
+    await world.until(lambda s: s.state == ReservationState.ACTIVE)
+    assert world.charger.holds == world.terms(hours=5)
+
+
+async def test_a_change_refused_without_a_frame_leaves_the_reservation_alone(world: World) -> None:
+    await world.reserve(world.terms())
+    world.charger.reserve_answers.append(
+        ReserveNowResult(status=ReserveStatus.REJECTED, reason="InvalidRequest", sent=False)
+    )
+    answer = await world.reserve(world.terms(tag="A-TOKEN-TOO-LONG-FOR-OCPP-1.6"))
+    assert (answer.status, answer.reason) == (ReserveStatus.REJECTED, "InvalidRequest")
+    assert (answer.state, answer.holds) == (ReservationState.ACTIVE, world.terms())
+    assert world.charger.frames == ["ReserveNow"]
+
+
+async def test_the_policy_reject_refuses_a_change_and_keeps_the_reservation(world: World) -> None:
+    await world.reserve(world.terms(port=1))
+    world.go_offline()
+    answer = await world.reserve(world.terms(port=2), offline_policy="reject")
+    assert (answer.status, answer.reason) == (ReserveStatus.REJECTED, "ChargerOffline")
+    assert (answer.state, answer.holds) == (ReservationState.ACTIVE, world.terms(port=1))
+    assert (await world.snapshot()).terms == world.terms(port=1)
+
+
+async def test_a_refused_extension_of_an_expired_reservation_is_an_expiry(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    world.go_offline()
+    await world.reserve(world.terms(hours=5))
+    await world.skip(hours=1, minutes=10)
+    world.charger.reserve_answers.append(OCCUPIED)
+    world.charger.cancel_answers.append(UNKNOWN_ID)
+    await world.come_online()
+    ended = await world.handle.result()
+    assert (ended.state, ended.evidence) == (ReservationState.EXPIRED, "timer")
+    assert world.charger.frames == ["ReserveNow", "ReserveNow", "CancelReservation"]
+
+
+async def test_a_refused_move_is_told_as_the_charger_said_it_though_the_former_terms_ran_out(
+    world: World,
+) -> None:
+    await world.reserve(world.terms(hours=1, port=1))
+    world.go_offline()
+    changing = asyncio.create_task(
+        world.reserve(world.terms(hours=5, port=2), wait=timedelta(hours=9), hold_while_offline=True)
+    )
+    await world.until(lambda s: s.waiting_since is not None)
+    await world.skip(hours=1, minutes=10)
+    world.charger.reserve_answers.append(OCCUPIED)
+    await world.come_online()
+    answer = await changing
+    assert (answer.status, answer.state) == (ReserveStatus.OCCUPIED, ReservationState.EXPIRED)
+
+
+async def test_a_reserve_while_a_broken_port_is_given_up_starts_anew(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    world.charger.status = "Faulted"
+    await world.tell("port_status", PortStatusChanged(at=await world.now(), port_number=1, status="Faulted"))
+    world.go_offline()
+    await world.skip(seconds=50)
+    world.charger.route = Route(queue=world.gateway_queue, epoch=1)
+    await world.skip(seconds=20)
+    await world.until(lambda s: s.waiting_since is not None or world.charger.cancels_asked > 0)
+    asking = asyncio.create_task(world.reserve(world.terms(hours=2), hold_while_offline=True))
+    await world.until_commands(1)
+    await world.come_online()
+    assert (await asking).state == ReservationState.ACTIVE
+    assert world.charger.frames == ["ReserveNow", "CancelReservation", "ReserveNow"]
+    events = [entry.event for entry in (await world.snapshot()).timeline]
+    assert events.index("removed") < events.index("requested", 1)
+
+
+async def test_while_a_change_is_in_doubt_the_former_token_may_use_the_reservation(world: World) -> None:
+    await world.reserve(world.terms(tag="FORMER"))
+    world.charger.reserve_answers.append(SILENCE)
+    await world.reserve(world.terms(tag="LATTER"), wait=timedelta(seconds=1))
+    await world.tell(
+        "transaction_started",
+        TransactionStarted(at=await world.now(), transaction_id="17", port_number=1, id_tag="FORMER"),
+    )
+    assert (await world.handle.result()).state == ReservationState.USED
+
+
+async def test_a_move_that_waits_for_the_charger_listens_at_the_port_it_still_holds(world: World) -> None:
+    await world.reserve(world.terms(port=1))
+    world.go_offline()
+    await world.reserve(world.terms(port=2))
+    await world.until(lambda s: s.waiting_since is not None)
+    assert {terms.port_number for terms in world.charger.listened_for} == {1}
+    await world.come_online()
+    await world.until(lambda s: world.charger.holds == world.terms(port=2))
+
+
+async def test_a_move_cut_off_after_its_cancel_is_no_longer_active(world: World) -> None:
+    await world.reserve(world.terms(port=1))
+    world.charger.gate.clear()
+    changing = asyncio.create_task(world.reserve(world.terms(port=2)))
+    await world.until_cancel_asked()
+    world.charger.reserve_answers.append(NOT_CONNECTED)
+    world.charger.route = None
+    world.charger.gate.set()
+    answer = await changing
+    assert (answer.status, answer.state) == ("Pending", ReservationState.SENDING)
+    await world.come_online()
+    await world.until(lambda s: s.state == ReservationState.ACTIVE)

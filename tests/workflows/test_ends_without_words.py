@@ -1,18 +1,22 @@
 """Chargers that say nothing, too little, or the wrong thing."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from tests.workflows.test_use import charge
-from tests.workflows.world import CANCELLED, OCCUPIED, UNKNOWN_ID, World
+from tests.workflows.world import CANCELLED, OCCUPIED, SILENCE, UNKNOWN_ID, World
 from workflows.messages import (
+    CancelReservationResult,
+    CancelStatus,
     ChargerBooted,
     ChargerConnected,
     PortStatusChanged,
     ReservationEnded,
     ReservationState,
     Route,
+    TransactionEnded,
 )
 
 
@@ -213,3 +217,103 @@ async def test_an_undelivered_cancel_is_moot_at_expiry(world: World) -> None:
     ended = await world.end()
     assert ended.state == ReservationState.EXPIRED
     assert world.charger.frames == ["ReserveNow"]
+
+
+@pytest.mark.parametrize("status", ["Available", "Faulted"])
+async def test_a_status_that_overtakes_the_answer_to_a_cancel_does_not_hold_it_up(
+    world: World, status: str
+) -> None:
+    await world.reserve()
+    world.charger.gate.clear()
+    cancelling = asyncio.create_task(world.cancel())
+    await world.until_cancel_asked()
+    await show(world, status)
+    world.charger.gate.set()
+    assert (await cancelling).status == CancelStatus.ACCEPTED
+    assert (await world.handle.result()).state == ReservationState.CANCELLED
+
+
+async def test_a_stranger_who_leaves_during_a_cancel_does_not_hold_it_up(world: World) -> None:
+    await world.reserve()
+    await charge(world, "99", id_tag="STRANGER")
+    world.charger.gate.clear()
+    cancelling = asyncio.create_task(world.cancel())
+    await world.until_cancel_asked()
+    await world.tell("transaction_ended", TransactionEnded(at=await world.now(), transaction_id="99"))
+    world.charger.gate.set()
+    assert (await cancelling).status == CancelStatus.ACCEPTED
+    assert (await world.handle.result()).state == ReservationState.CANCELLED
+
+
+async def test_a_charger_in_trouble_while_it_is_tidied_up_does_not_reopen_the_end(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    await show(world, "Reserved")
+    world.charger.cancel_answers.extend([CancelReservationResult(error="InternalError"), CANCELLED])
+    ended = await world.end()
+    assert ended.state == ReservationState.EXPIRED
+    assert world.charger.frames == ["ReserveNow", "CancelReservation", "CancelReservation"]
+    assert [entry.event for entry in ended.timeline].count("unknown") == 0
+
+
+async def test_available_after_a_while_of_preparing_is_verified(world: World) -> None:
+    await world.reserve()
+    await show(world, "Available")
+    await show(world, "Preparing")
+    await world.skip(minutes=5)
+    assert world.charger.frames == ["ReserveNow"]
+    await show(world, "Available")
+    await world.skip(seconds=70)
+    await world.until(lambda s: len(world.charger.frames) == 2)
+
+
+async def test_a_boot_explains_available_on_2_0_1(world: World) -> None:
+    world.charger.protocol = "ocpp2.0.1"
+    await world.reserve()
+    await show(world, "Reserved")
+    await show(world, "Available")
+    await world.tell("charger_booted", ChargerBooted(at=await world.now()))
+    await world.skip(minutes=5)
+    await world.until(lambda s: len(world.charger.frames) == 2)
+    assert (await world.snapshot()).state == ReservationState.ACTIVE
+
+
+async def test_no_transaction_means_the_token_was_presented(world: World) -> None:
+    await world.reserve()
+    await world.tell(
+        "reservation_ended",
+        ReservationEnded(at=await world.now(), reservation_id=7, status="NoTransaction"),
+    )
+    ended = await world.handle.result()
+    assert (ended.state, ended.reason) == (ReservationState.REMOVED, "ConsumedWithoutTransaction")
+
+
+async def test_the_former_terms_may_expire_while_an_extension_waits(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    world.go_offline()
+    await world.reserve(world.terms(hours=5))
+    await world.skip(hours=1)
+    await world.tell(
+        "reservation_ended", ReservationEnded(at=await world.now(), reservation_id=7, status="Expired")
+    )
+    await world.come_online()
+    await world.until(lambda s: s.state == ReservationState.ACTIVE)
+    assert world.charger.holds == world.terms(hours=5)
+
+
+async def test_a_shorter_expiry_that_never_reached_the_charger_is_tidied_up(world: World) -> None:
+    await world.reserve(world.terms(hours=5))
+    world.go_offline()
+    await world.reserve(world.terms(hours=1))
+    await world.skip(hours=2)
+    assert (await world.snapshot()).state == ReservationState.EXPIRED
+    await world.come_online()
+    await world.end()
+    assert world.charger.frames == ["ReserveNow", "CancelReservation"]
+
+
+async def test_an_expiry_in_the_past_is_never_sent(world: World) -> None:
+    world.charger.reserve_answers.extend([SILENCE, SILENCE])
+    await world.reserve(world.terms(hours=20 / 3600), wait=timedelta(seconds=1))
+    ended = await world.end()
+    assert ended.state == ReservationState.EXPIRED
+    assert world.charger.frames == ["ReserveNow", "ReserveNow", "CancelReservation"]

@@ -150,6 +150,18 @@ async def test_a_finished_number_may_be_used_again(world: World) -> None:
     assert world.charger.frames == ["ReserveNow", "CancelReservation", "ReserveNow"]
 
 
+async def test_a_reserve_that_meets_the_last_step_of_a_run_is_served_at_once(world: World) -> None:
+    await world.reserve()
+    world.charger.memory_gate.clear()
+    await world.cancel()
+    again = asyncio.create_task(world.reserve(world.terms(hours=2)))
+    await world.until_commands(1)
+    world.charger.memory_gate.set()
+    answer = await asyncio.wait_for(again, 10)
+    assert answer.status == ReserveStatus.ACCEPTED
+    assert world.charger.frames == ["ReserveNow", "CancelReservation", "ReserveNow"]
+
+
 async def test_the_same_request_again_is_answered_without_a_frame(world: World) -> None:
     terms = world.terms()
     await world.reserve(terms)

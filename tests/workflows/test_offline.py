@@ -81,3 +81,11 @@ async def test_a_route_that_failed_is_tried_again_only_after_a_while(world: Worl
     sent_at = [entry.at for entry in snapshot.timeline if entry.event in ("not sent", "charger answered")]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(sent_at)]
     assert [round(gap) for gap in gaps] == [1, 2, 4]
+
+
+async def test_a_route_that_fails_for_half_an_hour_is_still_tried(world: World) -> None:
+    world.charger.reserve_answers.extend([NOT_CONNECTED] * 60)
+    await world.reserve(world.terms(hours=8), wait=timedelta(seconds=1))
+    await world.skip(minutes=40)
+    await world.until(lambda s: s.state == ReservationState.ACTIVE)
+    assert world.charger.frames == ["ReserveNow"]

@@ -26,6 +26,7 @@ from workflows.messages import (
     CancelReservationInput,
     CancelReservationResult,
     CancelStatus,
+    ChargerConnected,
     Event,
     ForgetInput,
     InDoubtDetail,
@@ -90,10 +91,14 @@ class ScriptedCharger:
             str
         ] = []  # what reached the charger: "ReserveNow 10:00 port 1", "CancelReservation"
         self.reserved: list[ReserveNowInput] = []
+        self.cancels_asked = 0
         self.waits = 0
+        self.listened_for: list[Terms] = []
         self.listeners: set[str] = set()
-        self.gate = asyncio.Event()  # closed: the charger thinks about ReserveNow
+        self.gate = asyncio.Event()  # closed: the charger thinks about the frame it was sent
         self.gate.set()
+        self.memory_gate = asyncio.Event()  # closed: the directory is slow to forget
+        self.memory_gate.set()
         self.thinking = asyncio.Event()
         self.holds: Terms | None = None
         self.gone = False  # the gateway has no socket any more, whatever the workflow believes
@@ -106,7 +111,7 @@ class ScriptedCharger:
         answer = self.reserve_answers.popleft() if self.reserve_answers else ACCEPTED
         if self.gone:
             answer = NOT_CONNECTED
-        if not isinstance(answer, NotSentDetail):
+        if not isinstance(answer, NotSentDetail) and getattr(answer, "sent", True):
             self.frames.append("ReserveNow")
             self.listeners.add(request.first_run_id)
         if answer == ACCEPTED:
@@ -115,6 +120,8 @@ class ScriptedCharger:
 
     @activity.defn(name="CancelReservation")
     async def cancel_reservation(self, request: CancelReservationInput) -> CancelReservationResult:
+        self.cancels_asked += 1
+        await self.gate.wait()
         answer = (
             self.cancel_answers.popleft()
             if self.cancel_answers
@@ -130,6 +137,7 @@ class ScriptedCharger:
     @activity.defn(name="WaitForCharger")
     async def wait_for_charger(self, listener: Listener) -> Route:
         self.waits += 1
+        self.listened_for.append(listener.terms)
         self.listeners.add(listener.first_run_id)
         if self.route is None:
             raise ApplicationError("offline", type=CHARGER_OFFLINE, category=ApplicationErrorCategory.BENIGN)
@@ -143,6 +151,7 @@ class ScriptedCharger:
 
     @activity.defn(name="ForgetListener")
     async def forget_listener(self, forget: ForgetInput) -> None:
+        await self.memory_gate.wait()
         self.listeners.discard(forget.first_run_id)
 
 
@@ -192,6 +201,7 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.charger.gate.set()
+        self.charger.memory_gate.set()
         for worker in self._workers:
             await worker.__aexit__(kind, error, trace)
 
@@ -287,6 +297,12 @@ class World:
         """Take the charger off line; the workflow's own route fails first, as after a lost socket."""
         self.charger.route, self.charger.gone = None, True
 
+    async def come_online(self) -> None:
+        """Let the charger connect on a new socket, and the gateway say so."""
+        route = Route(queue=self.gateway_queue, epoch=len(self.charger.reserved) + 2)
+        self.charger.route, self.charger.gone = route, False
+        await self.tell("charger_connected", ChargerConnected(at=await self.now(), route=route))
+
     async def until_started(self) -> None:
         """Wait until the workflow exists."""
         await self._poll(self._exists)
@@ -294,6 +310,10 @@ class World:
     async def until_asked(self, count: int) -> None:
         """Wait until ReserveNow was asked of the charger `count` times."""
         await self._poll(lambda: _ready(len(self.charger.reserved) >= count))
+
+    async def until_cancel_asked(self, count: int = 1) -> None:
+        """Wait until CancelReservation was asked of the charger `count` times."""
+        await self._poll(lambda: _ready(self.charger.cancels_asked >= count))
 
     async def until_commands(self, count: int) -> None:
         """Wait until `count` commands wait in the workflow's queue."""
