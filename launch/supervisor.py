@@ -111,13 +111,17 @@ class Supervisor:
         await migrate_async(settings.database_url)
         async with await Directory.open(settings.database_url) as directory:
             await self._enter_key(directory)
-            self._run("api", "api")
             self._run("gateway", "gateway", "--id", "main")
+            self._run("api", "api")
             self._run("worker", "worker")
-            await self._until("the API", "api", self._api_is_ready)
             await self._until("the gateway", "gateway", self._gateway_listens)
+            if settings.simulated_chargers:
+                url = _url("ws", settings.gateway_host, settings.gateway_port)
+                count = str(settings.simulated_chargers)
+                self._run("chargers", "simulate", "--chargers", count, "--url", f"{url}/ocpp")
+            await self._until("the API", "api", self._api_is_ready)
             await self._until("the worker", "worker", lambda: has_pollers(client, RESERVATIONS_QUEUE))
-            chargers = await self._start_chargers(directory)
+            chargers = await self._simulated_chargers(directory)
         return Welcome(
             api_url=_url("http", settings.api_host, settings.api_port),
             gateway_url=_url("ws", settings.gateway_host, settings.gateway_port),
@@ -157,7 +161,8 @@ class Supervisor:
             where = _key_file(self._settings) or "BERTH_BOOTSTRAP_API_KEY"
             raise StartError(f"{where}: this API key is revoked; remove it, and a new one is made")
 
-    async def _start_chargers(self, directory: Directory) -> list[Charger]:
+    async def _simulated_chargers(self, directory: Directory) -> list[Charger]:
+        """All of them, as soon as they are online and have shown their ports."""
         count = self._settings.simulated_chargers
         online: list[Charger] = []
 
@@ -171,8 +176,6 @@ class Supervisor:
             return len(online) == count
 
         if count:
-            url = _url("ws", self._settings.gateway_host, self._settings.gateway_port)
-            self._run("chargers", "simulate", "--chargers", str(count), "--url", f"{url}/ocpp")
             await self._until("a simulated charger", "chargers", all_are_online)
         return online
 
