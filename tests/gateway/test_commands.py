@@ -1,87 +1,27 @@
 """Commands to a charger, from the activity down to the socket and back."""
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import structlog
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
-from temporalio.testing import ActivityEnvironment
 
-from activities.charger import ChargerCommands
 from directory import Charger, Directory
+from tests.gateway.commands import WIRE_EXPIRY, Commands, terms
 from tests.gateway.house import House, Temporal, eventually, until
 from tests.gateway.station import Station
 from workflows.messages import (
     IN_DOUBT,
     NOT_SENT,
-    CancelReservationInput,
     CancelReservationResult,
     CancelStatus,
-    IdTagType,
-    ReserveNowInput,
     ReserveNowResult,
     ReserveStatus,
-    Terms,
 )
-
-EXPIRES_AT = datetime(2030, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
-WIRE_EXPIRY = "2030-01-02T03:04:05Z"
-
-
-def terms(**changes: Any) -> Terms:
-    values: dict[str, Any] = {
-        "port_id": 1,
-        "port_number": 1,
-        "expires_at": EXPIRES_AT,
-        "id_tag": "aBc",
-        "id_tag_type": IdTagType.ISO14443,
-    }
-    return Terms(**(values | changes))
-
-
-class Commands:
-    """The activities, run as Temporal would for the workflow of reservation 7."""
-
-    def __init__(self, house: House, charger: Charger) -> None:
-        self._activities = ChargerCommands(house.registry, house.directory)
-        self._charger = charger
-        self.heartbeats = 0
-
-    async def reserve(self, **changes: Any) -> ReserveNowResult:
-        values: dict[str, Any] = {
-            "charger_id": self._charger.id,
-            "reservation_id": 7,
-            "terms": terms(),
-            "first_run_id": "run-1",
-        }
-        workflow_id = changes.pop("workflow_id", "reservation-7")
-        result: ReserveNowResult = await self._run(
-            workflow_id, self._activities.reserve_now, ReserveNowInput(**(values | changes))
-        )
-        return result
-
-    async def cancel(self, **changes: Any) -> CancelReservationResult:
-        values: dict[str, Any] = {"charger_id": self._charger.id, "reservation_id": 7}
-        result: CancelReservationResult = await self._run(
-            "reservation-7",
-            self._activities.cancel_reservation,
-            CancelReservationInput(**(values | changes)),
-        )
-        return result
-
-    async def _run(self, workflow_id: str, activity: Any, request: Any) -> Any:
-        environment = ActivityEnvironment()
-        environment.info = dataclasses.replace(ActivityEnvironment.default_info(), workflow_id=workflow_id)
-        environment.on_heartbeat = self._count
-        return await environment.run(activity, request)
-
-    def _count(self, *_: Any) -> None:
-        self.heartbeats += 1
 
 
 @pytest.fixture
