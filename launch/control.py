@@ -19,13 +19,19 @@ def control(
     try:
         answer = asyncio.run(_ask(url, identity, action, values))
     except console.ControlError as error:
-        raise StartError(f"BERTH_SIMULATOR_PORT: {error}") from error
+        raise StartError(_refusal(str(error))) from error
     if as_json:
         show_json(answer)
     elif isinstance(answer, list):
         _show_all(answer)
     else:
         _show_one(answer)
+
+
+def _refusal(text: str) -> str:
+    if text.startswith("no answer"):
+        return f"BERTH_SIMULATOR_PORT: {text}; `berth simulate` runs chargers"
+    return "\n".join(line for line in text.splitlines() if "further information" not in line)
 
 
 async def _ask(url: str, identity: str | None, action: str | None, values: dict[str, Any]) -> Any:
