@@ -5,8 +5,7 @@ and the sentence says whether nothing was started or the outcome is unknown.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Any, TypeVar
@@ -15,12 +14,10 @@ from uuid import uuid4
 import structlog
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage as Stage
-from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.api.update.v1 import UpdateRef, WaitPolicy
 from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
 from temporalio.client import (
     Client,
-    RPCTimeoutOrCancelledError,
     WithStartWorkflowOperation,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
@@ -37,6 +34,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.errors import Failed, Unavailable
+from api.temporal_errors import bounded, is_missing, mapped
 from workflows.messages import (
     PENDING,
     CancelAnswer,
@@ -86,19 +84,6 @@ _OUTCOME_UNKNOWN = (
 _ENDING_EACH_TIME = "the reservation was ending each time it was asked; repeat the request"
 _NOT_READ = "the reservation cannot be read now: Temporal or the workers do not answer; it goes on by itself"
 
-# Core has repeated these for a while before they come to us.
-_PASSING = frozenset(
-    {
-        RPCStatusCode.UNAVAILABLE,
-        RPCStatusCode.RESOURCE_EXHAUSTED,
-        RPCStatusCode.DEADLINE_EXCEEDED,
-        RPCStatusCode.CANCELLED,
-        RPCStatusCode.ABORTED,
-        RPCStatusCode.FAILED_PRECONDITION,  # "WorkflowNotReady": its workflow tasks fail again and again
-        RPCStatusCode.INTERNAL,
-        RPCStatusCode.UNKNOWN,
-    }
-)
 _ENDED_BY_FORCE = {
     WorkflowExecutionStatus.TERMINATED: "WorkflowTerminated",
     WorkflowExecutionStatus.FAILED: "WorkflowFailed",
@@ -182,9 +167,11 @@ class Reservations:
             except _RunClosed:
                 pass  # or there is none; the next lines find out
             except _StillOpen as open_:
-                if open_.state is not None and (open_.accepted or await self._signal_cancel(handle)):
+                if open_.state is not None and (
+                    open_.accepted or await self._signal_cancel(handle, SIGNAL_WITHIN)
+                ):
                     return CancelAnswer(status=PENDING, state=open_.state)
-            async with _bounded(READ_WITHIN, _OUTCOME_UNKNOWN):
+            async with bounded(READ_WITHIN, _OUTCOME_UNKNOWN):
                 description = await self._describe(workflow_id)
                 if description is None:
                     return None
@@ -195,17 +182,17 @@ class Reservations:
     async def withdraw(self, charger_id: int, reservation_id: int) -> None:
         """Have a reservation cancelled without waiting; done once Temporal has it. Raises Unavailable."""
         workflow_id = reservation_workflow_id(charger_id, reservation_id)
-        await self._signal_cancel(self._client.get_workflow_handle(workflow_id))
+        await self._signal_cancel(self._client.get_workflow_handle(workflow_id), READ_WITHIN)
 
     async def look(self, charger_id: int, reservation_id: int) -> Sight | None:
         """The reservation as it stands now, None when there is none. Raises Unavailable."""
-        async with _bounded(READ_WITHIN, _NOT_READ):
+        async with bounded(READ_WITHIN, _NOT_READ):
             return await self._sight(charger_id, reservation_id)
 
     async def is_reachable(self, within: timedelta) -> bool:
         """Whether Temporal says that it serves."""
         try:
-            async with _bounded(within, _NOTHING_STARTED):
+            async with bounded(within, _NOTHING_STARTED):
                 return await self._client.service_client.check_health()
         except Unavailable:
             return False
@@ -222,11 +209,10 @@ class Reservations:
         try:
             if not await _ends(update, within=ACCEPTED_WITHIN):
                 accepted, state = await self._progress(workflow_id, update_id)
-                if not accepted:
+                rest = wait + ANSWER_MARGIN - ACCEPTED_WITHIN if accepted else timedelta(0)
+                if not await _ends(update, within=rest):
                     raise _StillOpen(accepted, state)
-                if not await _ends(update, within=wait + ANSWER_MARGIN - ACCEPTED_WITHIN):
-                    raise _StillOpen(accepted, state)
-            with _mapped(unconnected, _OUTCOME_UNKNOWN):
+            with mapped(unconnected, _OUTCOME_UNKNOWN):
                 return _outcome(update, workflow_id)
         finally:
             if update.cancel():
@@ -235,7 +221,7 @@ class Reservations:
 
     async def _progress(self, workflow_id: str, update_id: str) -> tuple[bool, ReservationState | None]:
         """Whether the update is accepted, and the state of the running reservation."""
-        async with _bounded(LOOK_WITHIN, _OUTCOME_UNKNOWN):
+        async with bounded(LOOK_WITHIN, _OUTCOME_UNKNOWN):
             return await asyncio.gather(self._is_accepted(workflow_id, update_id), self._state(workflow_id))
 
     async def _is_accepted(self, workflow_id: str, update_id: str) -> bool:
@@ -250,7 +236,7 @@ class Reservations:
         try:
             found = await self._client.workflow_service.poll_workflow_execution_update(ask)
         except RPCError as error:
-            if _is_missing(error):
+            if is_missing(error):
                 return False
             raise
         return found.stage >= Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED
@@ -267,7 +253,7 @@ class Reservations:
         try:
             return await self._client.get_workflow_handle(workflow_id).describe()
         except RPCError as error:
-            if _is_missing(error):
+            if is_missing(error):
                 return None
             raise
 
@@ -319,13 +305,13 @@ class Reservations:
         snapshot: Snapshot = await run.result()
         return snapshot.state
 
-    async def _signal_cancel(self, handle: WorkflowHandle[Any, Any]) -> bool:
+    async def _signal_cancel(self, handle: WorkflowHandle[Any, Any], within: timedelta) -> bool:
         """Durable at once, needs no worker; False when no such workflow runs."""
-        async with _bounded(SIGNAL_WITHIN, _OUTCOME_UNKNOWN):
+        async with bounded(within, _OUTCOME_UNKNOWN):
             try:
                 await handle.signal("cancel")
             except RPCError as error:
-                if _is_missing(error):
+                if is_missing(error):
                     return False
                 raise
         return True
@@ -389,43 +375,6 @@ def _outcome(update: asyncio.Task[T], workflow_id: str) -> T:
         log.error("update_failed", workflow_id=workflow_id, kind=kind)
         raise Failed(f"the reservation's workflow failed to answer ({kind})") from None
     except RPCError as error:
-        if _is_missing(error):
+        if is_missing(error):
             raise _RunClosed from None
         raise
-
-
-def _is_missing(error: RPCError) -> bool:
-    """Whether the workflow, its open run or the update is not there; a missing namespace is our fault."""
-    if error.status != RPCStatusCode.NOT_FOUND:
-        return False
-    return not any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
-
-
-@asynccontextmanager
-async def _bounded(within: timedelta, sentence: str) -> AsyncIterator[None]:
-    """At most this long; whatever passing failure comes is Unavailable, with this sentence."""
-    try:
-        async with asyncio.timeout(within.total_seconds()):
-            with _mapped(sentence, sentence):
-                yield
-    except TimeoutError:
-        raise Unavailable(sentence) from None
-
-
-@contextmanager
-def _mapped(unconnected: str, unanswered: str) -> Iterator[None]:
-    """Unavailable for what passes; the rest is a fault and stays what it is."""
-    try:
-        yield
-    except RPCTimeoutOrCancelledError as error:
-        raise Unavailable(unanswered) from error
-    except RPCError as error:
-        if error.status not in _PASSING:
-            raise
-        log.warning("temporal_unavailable", status=error.status.name, message=error.message)
-        raise Unavailable(unanswered) from error
-    except RuntimeError as error:  # the SDK's only word for "no connection"
-        if not str(error).startswith("Failed client connect"):
-            raise
-        log.warning("temporal_unreachable")
-        raise Unavailable(unconnected) from error
