@@ -7,7 +7,7 @@ charger is one that does not care.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -67,7 +67,7 @@ class Peer:
         socket: Socket,
         recorder: Recorder,
         new_message_id: Callable[[], str],
-        on_call: Callable[["Peer", Call], Awaitable[None]],
+        on_call: Callable[["Peer", Call], Coroutine[Any, Any, None]],
         *,
         answer_timeout: float = 30.0,
         pipelines_calls: bool = False,
@@ -112,11 +112,12 @@ class Peer:
             if not self.is_silent:
                 self._take(text)
 
-    def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something that ends with this socket."""
         task = asyncio.ensure_future(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # a task cancelled before its start never awaits it
         return task
 
     async def close(self) -> None:
@@ -165,7 +166,7 @@ class Peer:
         finally:
             self._pump = None
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except NoAnswer:

@@ -7,6 +7,7 @@ import pytest
 
 from simulator import Fleet, ObjectMemory
 from simulator.ports import PortStatus
+from simulator.wire import NoAnswer
 from tests.simulator.central_system import CentralSystem, Link, Payload
 from tests.simulator.conftest import Bench, BenchMaker
 from tests.simulator.until import until
@@ -23,6 +24,16 @@ async def test_a_dropped_socket_comes_back_without_a_boot(bench: BenchMaker) -> 
     assert len(b.calls("BootNotification")) == 1
     assert await b.cancel(1) == "Accepted"
     await b.shows("Reserved", "Available")
+
+
+async def test_what_is_posted_while_the_socket_goes_is_never_answered(bench: BenchMaker) -> None:
+    b = await bench()
+    peer = b.charger.online
+    assert peer is not None
+    posted = peer.post("Heartbeat", {})
+    await peer.close()
+    with pytest.raises(NoAnswer):
+        await posted.answer
 
 
 async def test_an_offline_charger_stays_away_until_told(bench: BenchMaker) -> None:
