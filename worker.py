@@ -12,12 +12,13 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.route import RouteFinder
 from directory import Directory
 from settings import Settings
+from workflows.forward_cancel import ForwardCancelWorkflow
 from workflows.names import RESERVATIONS_QUEUE
 from workflows.reservation import ReservationWorkflow
 
 log = structlog.get_logger(__name__)
 
-WORKFLOWS = [ReservationWorkflow]
+WORKFLOWS = [ReservationWorkflow, ForwardCancelWorkflow]
 
 # Our own modules hold no state: passing them through the sandbox spares each run importing them anew.
 SANDBOX = SandboxedWorkflowRunner(

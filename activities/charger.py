@@ -90,6 +90,8 @@ class ChargerCommands:
         bound = log.bind(charger_id=request.charger_id, reservation_id=request.reservation_id)
         try:
             link = self._ready_link(request.charger_id, request.epoch)
+            if request.unless_live and await self._is_live(request.charger_id, request.reservation_id):
+                raise NotSent("live")
             result = await _heartbeating(
                 link.cancel_reservation(
                     request.reservation_id, call_timeout=request.call_timeout, write_before=write_before
@@ -118,6 +120,14 @@ class ChargerCommands:
             listener.charger_id, listener.port_number, listener.workflow_id
         )
         return holder is not None
+
+    async def _is_live(self, charger_id: int, reservation_id: int) -> bool:
+        try:
+            listeners = await self._directory.live.of_charger(charger_id)
+        except Exception as error:
+            log.exception("directory_failed", charger_id=charger_id)
+            raise NotSent("not_ready") from error
+        return any(listener.reservation_id == reservation_id for listener in listeners)
 
     async def _mark_accepted(self, listener: LiveReservation) -> None:
         try:

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from workflows.messages import CancelReservationResult, ReserveNowResult, Terms
 
-NotSentCause = Literal["wrong_gateway", "not_connected", "not_ready", "too_late", "socket_closed"]
+NotSentCause = Literal["wrong_gateway", "not_connected", "not_ready", "too_late", "socket_closed", "live"]
 InDoubtCause = Literal["timeout", "socket_closed", "gateway_lost"]
 
 

@@ -163,6 +163,15 @@ class CancelAnswer(Record):
     reason: str | None = None
 
 
+class ForwardCancelInput(Record):
+    """Input of `ForwardCancelWorkflow.run`: a number that no reservation lives under."""
+
+    charger_id: int
+    ocpp_identity: str
+    reservation_id: int
+    policy: Policy = Policy()
+
+
 class TimelineEntry(Record):
     """One line of a reservation's story, in words for people; never a token."""
 
@@ -222,6 +231,7 @@ class CancelReservationInput(Record):
     epoch: int | None = None
     call_timeout: timedelta = timedelta(seconds=30)
     write_within: timedelta = timedelta(seconds=10)
+    unless_live: bool = False  # refuse when a reservation of ours lives under the number
 
 
 class CancelReservationResult(Record):
@@ -244,7 +254,7 @@ CHARGER_OFFLINE = "ChargerOffline"
 class NotSentDetail(Record):
     """Why a frame was not written."""
 
-    cause: Literal["wrong_gateway", "not_connected", "not_ready", "too_late", "socket_closed"]
+    cause: Literal["wrong_gateway", "not_connected", "not_ready", "too_late", "socket_closed", "live"]
 
 
 class InDoubtDetail(Record):

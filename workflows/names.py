@@ -33,3 +33,8 @@ def gateway_queue(gateway_id: str, incarnation: str) -> str:
 def reservation_workflow_id(charger_id: int, reservation_id: int) -> str:
     """The id under which a reservation lives in Temporal, one open run at a time."""
     return f"reservation-{charger_id}-{reservation_id}"
+
+
+def forward_cancel_workflow_id(charger_id: int, reservation_id: int) -> str:
+    """The id of a cancel that is forwarded for a number without a live reservation."""
+    return f"forward-cancel-{charger_id}-{reservation_id}"

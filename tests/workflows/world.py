@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from worker import SANDBOX
+from worker import SANDBOX, WORKFLOWS
 from workflows.messages import (
     CHARGER_OFFLINE,
     IN_DOUBT,
@@ -183,7 +183,7 @@ class World:
             Worker(
                 self.client,
                 task_queue=self.queue,
-                workflows=[ReservationWorkflow],
+                workflows=WORKFLOWS,
                 activities=[charger.wait_for_charger, charger.look_at_charger, charger.forget_listener],
                 workflow_runner=SANDBOX,
             ),
