@@ -134,6 +134,18 @@ async def test_cancel_reservation_returns_the_chargers_status(
         assert await cancelling == CancelReservationResult(status=CancelStatus(status))
 
 
+async def test_a_forwarded_cancel_does_not_touch_a_live_reservation(house: House, commands: Commands) -> None:
+    async with ready(house) as station:
+        reserving = asyncio.create_task(commands.reserve())
+        message_id, _ = await station.asked("ReserveNow")
+        await station.answer(message_id, {"status": "Accepted"})
+        await reserving
+        with pytest.raises(ApplicationError) as raised:
+            await commands.cancel(unless_live=True)
+        assert failure(raised) == (NOT_SENT, "live")
+        assert station.calls.empty()
+
+
 # --- what comes back ----------------------------------------------------------------------------------
 
 
