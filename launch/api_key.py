@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from launch.var_folder import ensure_var
+
 
 def api_key_file(var: Path) -> Path:
     """Where the key is kept."""
@@ -11,9 +13,9 @@ def api_key_file(var: Path) -> Path:
 
 
 def kept_api_key(var: Path) -> str:
-    """The key in the file, made when there is none yet."""
+    """The key in the file, made when there is none yet. Raises StartError when the folder is no good."""
     path = api_key_file(var)
-    var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ensure_var(var)
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:

@@ -23,10 +23,11 @@ from launch.program import Program, RunningProgram
 from launch.task_queue import has_pollers
 from launch.temporal_cli import find_temporal_cli
 from launch.temporal_server import STOP_WITHIN, TemporalServer
+from launch.var_folder import ensure_var
 from launch.welcome import Welcome
 from settings import Settings
 from simulator import console
-from workflows.connection import connect
+from workflows.connection import TemporalUnreachable, connect
 from workflows.names import RESERVATIONS_QUEUE
 
 READY_WITHIN = 60.0
@@ -46,8 +47,8 @@ def up(settings: Settings) -> None:
     Raises StartError, before anything was started when possible.
     """
     console = Console(highlight=False)
+    ensure_var(settings.var)
     settings = _settings_of_up(settings)
-    settings.var.mkdir(mode=0o700, parents=True, exist_ok=True)
     require_free("API_PORT", settings.api_host, settings.api_port)
     require_free("GATEWAY_PORT", settings.gateway_host, settings.gateway_port)
     if settings.simulated_chargers:
@@ -95,6 +96,7 @@ class Supervisor:
         finally:
             starting.cancel()
             stopped.cancel()
+            await asyncio.gather(starting, stopped, return_exceptions=True)
             await self._stop_all()
 
     def _interrupt(self) -> None:
@@ -134,7 +136,13 @@ class Supervisor:
 
     async def _reach_temporal(self) -> Client:
         if self._temporal is None:
-            client = await connect()
+            try:
+                client = await connect()
+            except TemporalUnreachable as error:
+                raise StartError(
+                    f"TEMPORAL_ADDRESS: Temporal does not answer at {error.address}; "
+                    "correct it, or unset it to have one started here"
+                ) from error
             await ensure_search_attributes(client)
             return client
         program = self._keep(

@@ -29,3 +29,9 @@ def test_the_commands_use_it_unless_they_are_given_another(tmp_path: Path) -> No
 def test_without_any_key_a_sentence_names_the_variable(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"^BERTH_API_KEY: not set"):
         key_for(None, tmp_path)
+
+
+def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("a file")
+    with pytest.raises(StartError, match=r"^BERTH_VAR: cannot use .* as a folder"):
+        kept_api_key(tmp_path / "var")

@@ -60,6 +60,13 @@ def test_a_temporal_that_is_away_is_one_line(free_port: int) -> None:
     assert line.startswith(f"Temporal does not answer at 127.0.0.1:{free_port}: set TEMPORAL_ADDRESS")
 
 
+def test_up_with_a_temporal_that_is_away_says_how_to_go_without(var: Path, free_port: int) -> None:
+    away = f"127.0.0.1:{free_port}"
+    anywhere = {"BERTH_API_PORT": "0", "BERTH_GATEWAY_PORT": "0", "BERTH_SIMULATOR_PORT": "0"}
+    line = one_line_of(berth("up", TEMPORAL_ADDRESS=away, **anywhere))
+    assert line.startswith(f"TEMPORAL_ADDRESS: Temporal does not answer at {away}; correct it, or unset it")
+
+
 def test_a_database_that_is_not_there_is_one_line_with_the_cure(tmp_path: Path) -> None:
     line = one_line_of(berth("charger", "list", BERTH_VAR=str(tmp_path)))
     assert line.startswith("BERTH_DATABASE_URL: there is no directory at")
