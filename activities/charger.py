@@ -162,9 +162,9 @@ async def _heartbeating(call: Coroutine[Any, Any, T]) -> T:
     """The call's result; Temporal hears of us every few seconds meanwhile."""
     task = asyncio.ensure_future(call)
     try:
-        while not task.done():
+        # Most chargers answer before the first one is due: each is a request to Temporal, and a write there.
+        while not (await asyncio.wait({task}, timeout=_HEARTBEAT_EVERY))[0]:
             activity.heartbeat()
-            await asyncio.wait({task}, timeout=_HEARTBEAT_EVERY)
         return task.result()
     finally:
         task.cancel()

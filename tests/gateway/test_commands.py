@@ -388,11 +388,14 @@ async def test_calls_go_out_one_at_a_time(house: House, commands: Commands) -> N
         assert {(await call).status for call in calls} == {CancelStatus.REJECTED}
 
 
-async def test_temporal_hears_of_a_waiting_command(house: House, commands: Commands) -> None:
+async def test_temporal_hears_of_a_waiting_command(
+    house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.charger._HEARTBEAT_EVERY", 0.01)
     async with ready(house) as station:
         cancelling = asyncio.create_task(commands.cancel())
         message_id, _ = await station.asked("CancelReservation")
-        assert commands.heartbeats >= 1
+        await until(lambda: commands.heartbeats >= 2)
         await station.answer(message_id, {"status": "Accepted"})
         await cancelling
 
