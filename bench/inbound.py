@@ -17,6 +17,11 @@ MEASURED = 6.0  # seconds, of the mixture
 ALONE = 2.0  # seconds, of each message alone
 TARGET = 4000
 
+
+def _status(status: str) -> bytes:
+    return call_frame("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": status})
+
+
 HEARTBEAT = call_frame("Heartbeat", {})
 METER_VALUES = call_frame(
     "MeterValues",
@@ -35,19 +40,18 @@ METER_VALUES = call_frame(
         ],
     },
 )
-STATUSES = [
-    call_frame("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": status})
-    for status in ("Preparing", "Available")
-]
 AUTHORIZE = call_frame("Authorize", {"idTag": "BENCH-TAG"})
 
-# Of ten CALLs of a charging fleet. Each status is another than the one before: written to the directory.
-MIXTURE = (
-    [METER_VALUES, HEARTBEAT] * 4
-    + [STATUSES[0], AUTHORIZE]
-    + [METER_VALUES, HEARTBEAT] * 4
-    + [STATUSES[1], AUTHORIZE]
-)
+# One hour of charging, with a meter value a minute, less the start and the stop. Each status is another
+# than the one before: the directory has to keep it.
+MIXTURE = [
+    AUTHORIZE,
+    *(
+        frame
+        for status in ("Preparing", "Charging", "Finishing", "Available")
+        for frame in (_status(status), *([METER_VALUES] * 5 + [HEARTBEAT]) * 3)
+    ),
+]
 
 
 async def measure() -> list[Figure]:
@@ -79,7 +83,7 @@ async def measure() -> list[Figure]:
             ("Heartbeat", [HEARTBEAT]),
             ("MeterValues", [METER_VALUES]),
             ("Authorize", [AUTHORIZE]),
-            ("StatusNotification, changed", STATUSES),
+            ("StatusNotification, changed", [_status("Preparing"), _status("Available")]),
         ):
             rate, cpu = await _rate(chargers, frames, ALONE, process)
             figures.append(Figure(f"  {name}", f"{rate:.0f}/s, {cpu:.0f} µs of CPU each"))

@@ -29,7 +29,7 @@ class Round:
 
     latencies: list[float]  # seconds
     elapsed: float  # seconds
-    unanswered: int  # 202 or 503: the charger's word did not come in time
+    unanswered: int  # 202 or 5xx: the charger's word did not come in time
 
     @property
     def rate(self) -> float:
@@ -70,7 +70,7 @@ async def _reserve(http: httpx.AsyncClient, path: Path) -> tuple[int, float]:
     started = time.perf_counter()
     response = await http.post(path.url, json=body)
     elapsed = time.perf_counter() - started
-    is_late = response.status_code in (202, 503)
+    is_late = response.status_code == 202 or response.is_server_error
     if not is_late and '"Accepted"' not in response.text:
         raise RuntimeError(f"{path.name} answered {response.status_code} {response.text[:500]}")
     return response.status_code, elapsed

@@ -22,13 +22,15 @@ class Figure:
 
 def show(figures: list[Figure]) -> None:
     """Print the figures on stdout."""
-    table = Table(title=f"Berth {_revision()} on {_machine()}", title_justify="left")
+    table = Table()
     for column in ("what", "measured", "target", "holds"):
         table.add_column(column, no_wrap=True)
     for figure in figures:
         holds = "" if figure.holds is None else "yes" if figure.holds else "NO"
         table.add_row(figure.what, figure.value, figure.target, holds)
-    Console(highlight=False, width=max(110, Console().width)).print(table)
+    console = Console(highlight=False, width=max(120, Console().width))
+    console.print(f"Berth {_revision()} on {_machine()}")
+    console.print(table)
 
 
 def _machine() -> str:
