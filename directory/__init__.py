@@ -8,7 +8,9 @@ from directory.database import Directory
 from directory.errors import AlreadyExists, DirectoryError, SchemaError, UnreachableError
 from directory.records import (
     RIGHTS,
+    TOKEN_STATUSES,
     ApiKey,
+    Capabilities,
     Charger,
     ChargerChanges,
     Credentials,
@@ -20,6 +22,7 @@ from directory.records import (
     NewPort,
     Port,
     PortTarget,
+    Recorded,
     StatusChange,
     StoredEvent,
     Token,
@@ -29,8 +32,10 @@ from directory.schema import migrate, migrate_async
 
 __all__ = [
     "RIGHTS",
+    "TOKEN_STATUSES",
     "AlreadyExists",
     "ApiKey",
+    "Capabilities",
     "Charger",
     "ChargerChanges",
     "Credentials",
@@ -44,6 +49,7 @@ __all__ = [
     "NewPort",
     "Port",
     "PortTarget",
+    "Recorded",
     "SchemaError",
     "StatusChange",
     "StoredEvent",

@@ -8,13 +8,15 @@ from typing import Any, Unpack
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
+from directory import capabilities
 from directory.clock import database_now
 from directory.connections import Connections, Row, T
 from directory.errors import AlreadyExists
-from directory.liveness import gateway_lives, is_ready
+from directory.liveness import gateway_lives, is_ready, takes_commands
 from directory.passwords import hash_password
 from directory.port_status import PortStatuses
 from directory.records import (
+    Capabilities,
     Charger,
     ChargerChanges,
     Credentials,
@@ -41,16 +43,18 @@ _FACTS = [
 ]
 _PORT_FACTS = list(Port.__dataclass_fields__)
 
-_online = sa.and_(gateway_lives, links.c.ready_at.is_not(None))
 _CHARGERS = (
     sa.select(
         *(chargers.c[name] for name in _FACTS),
         chargers.c.password_hash.is_not(None).label("has_password"),
-        sa.func.coalesce(_online, sa.false()).label("online"),
+        capabilities.reservations.label("reservations"),
+        capabilities.whole_charger.label("whole_charger"),
+        sa.func.coalesce(takes_commands, sa.false()).label("online"),
         sa.case(
-            (_online, links.c.ready_at),
+            (takes_commands, links.c.ready_at),
             # Its gateway died without a word: the last heartbeat is the last that is known.
             (~gateway_lives, gateways.c.heartbeat_at),
+            (gateways.c.draining_at.is_not(None), gateways.c.draining_at),
             else_=sa.func.coalesce(links.c.disconnected_at, links.c.connected_at),
         ).label("status_at"),
         links.c.protocol,
@@ -86,15 +90,24 @@ _CREDENTIALS = sa.select(chargers.c.id, chargers.c.password_hash).where(
 )
 _REMOVE = sa.delete(chargers).where(chargers.c.id == bindparam("key")).returning(chargers.c.id)
 _BOOT_FACTS = ("manufacturer", "model", "serial_number", "firmware_version")
+_new_facts = {name: bindparam(f"new_{name}", type_=chargers.c[name].type) for name in _BOOT_FACTS}
+_has_other_firmware = chargers.c.firmware_version != _new_facts["firmware_version"]
 _SET_BOOT_FACTS = (
     sa.update(chargers)
     .where(chargers.c.id == bindparam("key"))
+    .values({name: sa.func.coalesce(new, chargers.c[name]) for name, new in _new_facts.items()})
     .values(
         {
-            name: sa.func.coalesce(bindparam(f"new_{name}", type_=chargers.c[name].type), chargers.c[name])
-            for name in _BOOT_FACTS
+            name: sa.case((_has_other_firmware, sa.null()), else_=chargers.c[name])
+            for name in capabilities.OF_ONE_FIRMWARE
         }
     )
+)
+_SITES = (
+    sa.select(chargers.c.site_id)
+    .where(chargers.c.site_id.is_not(None))
+    .distinct()
+    .order_by(chargers.c.site_id)
 )
 
 
@@ -205,6 +218,10 @@ class Chargers(PortStatuses):
             page = page.where(chargers.c.id.in_(charger_ids))
         return await self._query(_CHARGERS.where(chargers.c.id.in_(page)))
 
+    async def sites(self) -> list[str]:
+        """The site ids that chargers have, in order."""
+        return [row.site_id for row in await self._connections.query(_SITES)]
+
     async def port_target(self, port_id: int) -> PortTarget | None:
         """Where a command for this port goes; None when there is no such port."""
         rows = await self._connections.query(_PORT_TARGET, key=port_id)
@@ -223,7 +240,10 @@ class Chargers(PortStatuses):
         serial_number: str | None = None,
         firmware_version: str | None = None,
     ) -> None:
-        """Keep what a BootNotification says; None keeps what is known."""
+        """Keep what a BootNotification says; None keeps what is known.
+
+        Another firmware version than before makes the charger's capabilities unknown.
+        """
         await self._connections.change(
             _SET_BOOT_FACTS,
             key=charger_id,
@@ -260,6 +280,7 @@ def _charger(rows: list[Row]) -> Charger:
             for row in rows
             if row.port_id is not None
         ),
+        capabilities=Capabilities(values["reservations"], values["whole_charger"]),
     )
 
 

@@ -6,11 +6,13 @@ from typing import Self
 
 import sqlalchemy as sa
 
+from directory.capabilities import ChargerCapabilities
 from directory.chargers import Chargers
 from directory.clock import database_now
 from directory.connections import Connections, connect
 from directory.errors import SchemaError
 from directory.events import Events
+from directory.idempotency import Idempotency
 from directory.keys import ApiKeys
 from directory.links import Links
 from directory.live import LiveReservations
@@ -29,6 +31,7 @@ class Directory:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self.chargers = Chargers(connections)
+        self.capabilities = ChargerCapabilities(connections)
         self.keys = ApiKeys(connections)
         self.tokens = Tokens(connections)
         self.links = Links(connections)
@@ -36,6 +39,7 @@ class Directory:
         self.transactions = Transactions(connections)
         self.events = Events(connections)
         self.messages = Messages(connections)
+        self.idempotency = Idempotency(connections)
 
     @classmethod
     async def open(cls, url: str) -> Self:

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,8 @@ from directory.tables import api_keys
 
 BOOTSTRAP_NAME = "bootstrap"
 
+_NOTED_EVERY = timedelta(minutes=1)
+
 _columns = [api_keys.c[name] for name in ApiKey.__dataclass_fields__]
 
 _AUTHENTICATE = sa.select(*_columns).where(
@@ -24,11 +26,23 @@ _AUTHENTICATE = sa.select(*_columns).where(
     sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > database_now()),
 )
 _ALL = sa.select(*_columns).order_by(api_keys.c.id)
+_BY_ID = sa.select(*_columns).where(api_keys.c.id == bindparam("key_id"))
 _REVOKE = (
     sa.update(api_keys)
     .where(api_keys.c.id == bindparam("key_id"), api_keys.c.revoked_at.is_(None))
     .values(revoked_at=database_now())
     .returning(api_keys.c.id)
+)
+_TOUCH = (
+    sa.update(api_keys)
+    .where(
+        api_keys.c.id.in_(bindparam("key_ids", expanding=True)),
+        sa.or_(
+            api_keys.c.last_used_at.is_(None),
+            api_keys.c.last_used_at <= database_now() - _NOTED_EVERY.total_seconds(),
+        ),
+    )
+    .values(last_used_at=database_now())
 )
 
 
@@ -77,6 +91,16 @@ class ApiKeys:
     async def all(self) -> list[ApiKey]:
         """Every key, revoked and expired ones too, oldest first."""
         return [_api_key(row) for row in await self._connections.query(_ALL)]
+
+    async def by_id(self, key_id: int) -> ApiKey | None:
+        """The key with this id, revoked and expired ones too."""
+        rows = await self._connections.query(_BY_ID, key_id=key_id)
+        return _api_key(rows[0]) if rows else None
+
+    async def touch(self, key_ids: Collection[int]) -> None:
+        """These keys were used just now; noted once a minute each, so callers collect them meanwhile."""
+        if key_ids:
+            await self._connections.change(_TOUCH, key_ids=sorted(key_ids))
 
     async def revoke(self, key_id: int) -> bool:
         """End a key at once; False when there is no such key, or it was revoked before."""

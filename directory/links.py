@@ -55,6 +55,12 @@ _HEARTBEAT = (
     .values(heartbeat_at=database_now())
     .returning(gateways.c.incarnation)
 )
+_DRAIN = (
+    sa.update(gateways)
+    .where(gateways.c.incarnation == bindparam("its_incarnation"))
+    .values(draining_at=sa.func.coalesce(gateways.c.draining_at, database_now()))
+)
+_is_forgotten = gateways.c.heartbeat_at < database_now() - _FORGET_GATEWAY_AFTER.total_seconds()
 
 
 class Links:
@@ -83,8 +89,7 @@ class Links:
         )
 
         def work(connection: sa.Connection) -> None:
-            dead = now - _FORGET_GATEWAY_AFTER.total_seconds()
-            _clear(connection, gateways.c.heartbeat_at < dead)
+            _clear(connection, _is_forgotten)
             connection.execute(enter)
 
         await self._connections.transaction(work)
@@ -93,11 +98,19 @@ class Links:
         """Keep a gateway's links live for another 15 s; False when it was never started, or stopped."""
         return bool(await self._connections.change(_HEARTBEAT, its_incarnation=incarnation))
 
+    async def drain(self, incarnation: str) -> None:
+        """No new command is routed to this gateway from now on; it keeps its sockets until `stop`."""
+        await self._connections.change(_DRAIN, its_incarnation=incarnation)
+
     async def stop(self, incarnation: str) -> None:
         """End a gateway process: all its links are released."""
         await self._connections.transaction(
             lambda connection: _clear(connection, gateways.c.incarnation == incarnation)
         )
+
+    async def prune(self) -> int:
+        """Forget gateways that have been silent for a day, and release their links; how many."""
+        return await self._connections.transaction(lambda connection: _clear(connection, _is_forgotten))
 
     async def take(self, charger_id: int, incarnation: str, protocol: str) -> int:
         """Enter a new socket, over any earlier one. Its epoch is greater than all before it, for ever."""
@@ -129,8 +142,8 @@ class Links:
         return timedelta(seconds=max(0.0, rows[0].seconds)) if rows else None
 
 
-def _clear(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
-    """Forget gateways and release their links, as of their last heartbeat."""
+def _clear(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
+    """Forget gateways and release their links, as of their last heartbeat; how many gateways."""
     last_seen = (
         sa.select(gateways.c.heartbeat_at)
         .where(gateways.c.incarnation == links.c.incarnation)
@@ -141,4 +154,4 @@ def _clear(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
         .where(links.c.incarnation.in_(sa.select(gateways.c.incarnation).where(which)))
         .values(incarnation=None, ready_at=None, disconnected_at=last_seen)
     )
-    connection.execute(sa.delete(gateways).where(which))
+    return len(connection.execute(sa.delete(gateways).where(which).returning(gateways.c.incarnation)).all())

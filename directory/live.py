@@ -1,5 +1,6 @@
 """Which runs want to hear of a charger's events: from before the frame goes out to the run's last step."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -20,9 +21,9 @@ _forgotten = table.c.expires_at <= database_now() - LISTENS_AFTER_EXPIRY.total_s
 
 _MARK_ACCEPTED = sa.update(table).where(_this_run).values(accepted=True)
 _REMOVE = sa.delete(table).where(_this_run)
-_OF_CHARGER = (
+_OF_CHARGERS = (
     sa.select(*_columns)
-    .where(table.c.charger_id == bindparam("charger"), ~_forgotten)
+    .where(table.c.charger_id.in_(bindparam("charger_ids", expanding=True)), ~_forgotten)
     .order_by(table.c.expires_at)
 )
 _OTHER_HOLDER = (
@@ -76,7 +77,11 @@ class LiveReservations:
 
     async def of_charger(self, charger_id: int) -> list[LiveReservation]:
         """The runs that listen to a charger, until 24 h after their expiry."""
-        rows = await self._connections.query(_OF_CHARGER, charger=charger_id)
+        return await self.of_chargers([charger_id])
+
+    async def of_chargers(self, charger_ids: Collection[int]) -> list[LiveReservation]:
+        """The runs that listen to any of these chargers, until 24 h after their expiry."""
+        rows = await self._connections.query(_OF_CHARGERS, charger_ids=sorted(charger_ids))
         return [LiveReservation(*row) for row in rows]
 
     async def other_holder(

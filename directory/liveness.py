@@ -17,5 +17,10 @@ gateway_lives: sa.ColumnElement[bool] = (
 holds_socket: sa.ColumnElement[bool] = sa.and_(gateways.c.incarnation == links.c.incarnation, gateway_lives)
 """Joins `gateways` to `links`: a live gateway holds the charger's socket."""
 
-is_ready: sa.ColumnElement[bool] = sa.and_(holds_socket, links.c.ready_at.is_not(None))
-"""Joins `gateways` to `links`: and the charger is ready for commands."""
+takes_commands: sa.ColumnElement[bool] = sa.and_(
+    gateway_lives, gateways.c.draining_at.is_(None), links.c.ready_at.is_not(None)
+)
+"""Of a link and the gateway that holds it: the charger is ready, and its gateway takes new commands."""
+
+is_ready: sa.ColumnElement[bool] = sa.and_(holds_socket, takes_commands)
+"""Joins `gateways` to `links`: and the charger can be sent commands."""

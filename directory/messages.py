@@ -77,6 +77,8 @@ class Messages:
             sa.select(messages.c.id)
             .where(messages.c.created_at < database_now() - older_than.total_seconds())
             .limit(_PRUNE_AT_ONCE)
+            # Another process may be pruning as well: not the same rows, and not in a crossed order.
+            .with_for_update(skip_locked=True)
         )
         statement = sa.delete(messages).where(messages.c.id.in_(old)).returning(messages.c.id)
         count = 0

@@ -11,6 +11,9 @@ from directory.passwords import check_password
 RIGHTS = frozenset({"reservations", "read", "admin"})
 """What an API key may be allowed to do."""
 
+TOKEN_STATUSES = frozenset({"Accepted", "Blocked", "Expired", "Invalid"})
+"""How a listed token may be answered (OCPP 1.6 §7.2, OCPP 2.0.1 AuthorizationStatusEnumType)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Port:
@@ -27,6 +30,14 @@ class Port:
     error_code: str | None
     vendor_error_code: str | None
     info: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a charger can do; None = unknown, which is no "no" (OCPP leaves most of it unsaid)."""
+
+    reservations: bool | None = None
+    whole_charger: bool | None = None  # a reservation of any port: connector 0 (1.6), no EVSE (2.0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,7 @@ class Charger:
     status_at: datetime | None  # None: never seen
     protocol: str | None  # of its last socket
     ports: tuple[Port, ...]
+    capabilities: Capabilities = Capabilities()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +159,21 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    last_used_at: datetime | None = None  # to the minute
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a request under an idempotency key was answered."""
+
+    body_hash: str
+    status_code: int
+    answer_json: str
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A known driver's token. `status` is OCPP's: Accepted, Blocked, Expired, Invalid."""
+    """A known driver's token, its group, and one of `TOKEN_STATUSES`."""
 
     id_tag: str
     parent_id_tag: str | None = None

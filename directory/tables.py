@@ -47,6 +47,11 @@ chargers = sa.Table(
     sa.Column("longitude", sa.Double),
     sa.Column("charger_type", WireText),
     sa.Column("password_hash", WireText),
+    sa.Column("said_reservations", sa.Boolean),  # in its configuration; null = unknown
+    sa.Column("said_whole_charger", sa.Boolean),
+    sa.Column("showed_reservations", sa.Boolean),  # by its answers to commands
+    sa.Column("showed_whole_charger", sa.Boolean),
+    sa.Column("capabilities_asked_at", Instant),
     sa.Column("created_at", Instant, nullable=False),
     **_NEVER_REUSED,
 )
@@ -100,6 +105,7 @@ api_keys = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("expires_at", Instant),
     sa.Column("revoked_at", Instant),
+    sa.Column("last_used_at", Instant),
     **_NEVER_REUSED,
 )
 
@@ -111,6 +117,7 @@ gateways = sa.Table(
     sa.Column("queue", WireText, nullable=False),
     sa.Column("started_at", Instant, nullable=False),
     sa.Column("heartbeat_at", Instant, nullable=False),
+    sa.Column("draining_at", Instant),  # takes no new commands since then
 )
 
 links = sa.Table(
@@ -188,4 +195,15 @@ messages = sa.Table(
     sa.Column("response_json", sa.Text),
     sa.Index(None, "charger_id", "id"),
     **_NEVER_REUSED,
+)
+
+idempotency = sa.Table(
+    "idempotency",
+    metadata,
+    sa.Column("api_key_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("key_hash", sa.String(64), primary_key=True),  # SHA-256, hexadecimal
+    sa.Column("body_hash", sa.String(64), nullable=False),
+    sa.Column("status_code", sa.Integer, nullable=False),
+    sa.Column("answer_json", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False, index=True),
 )

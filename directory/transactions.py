@@ -1,5 +1,6 @@
 """Charging sessions: Berth gives out transaction ids, and the same id when a charger asks twice."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from directory.tables import transactions
 _columns = [transactions.c[name] for name in Transaction.__dataclass_fields__]
 _newer = transactions.alias("newer")
 _CURRENT = sa.select(*_columns).where(
-    transactions.c.charger_id == bindparam("charger"),
+    transactions.c.charger_id.in_(bindparam("charger_ids", expanding=True)),
     transactions.c.ended_at.is_(None),
     # A port charges one car at a time: an older session whose end was lost is over.
     ~sa.exists().where(
@@ -101,5 +102,10 @@ class Transactions:
 
     async def current(self, charger_id: int) -> dict[int, Transaction]:
         """The running session of each port that has one, by port number."""
-        rows = await self._connections.query(_CURRENT, charger=charger_id)
-        return {row.port_number: Transaction(*row) for row in rows}
+        running = await self.current_of([charger_id])
+        return {port_number: transaction for (_, port_number), transaction in running.items()}
+
+    async def current_of(self, charger_ids: Collection[int]) -> dict[tuple[int, int], Transaction]:
+        """The running sessions of several chargers, by charger id and port number."""
+        rows = await self._connections.query(_CURRENT, charger_ids=sorted(charger_ids))
+        return {(row.charger_id, row.port_number): Transaction(*row) for row in rows}

@@ -199,3 +199,10 @@ async def test_text_no_database_can_store_is_stored_replaced(directory: Director
     assert found is not None
     assert (found.manufacturer, found.model) == ("a\ufffdb", "c?d")
     assert await directory.chargers.by_identity("CP\0") is None
+
+
+async def test_sites_are_those_that_chargers_have(directory: Directory) -> None:
+    assert await directory.chargers.sites() == []
+    for n, site in enumerate(["south", "north", None, "south"]):
+        await directory.chargers.add(NewCharger(f"CP-{n}", site_id=site))
+    assert await directory.chargers.sites() == ["north", "south"]

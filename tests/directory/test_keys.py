@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from directory import RIGHTS, Directory
 from directory.connections import Connections
 from directory.tables import api_keys
+from tests.directory.time_passes import age
 
 BOOTSTRAP = "bootstrap-key-of-at-least-32-characters"
 
@@ -77,3 +78,32 @@ async def test_no_row_holds_a_key(directory: Directory, connections: Connections
     raw, _ = await directory.keys.create("a", ["read"])
     (row,) = await connections.query(sa.select(api_keys))
     assert not any(raw in str(value) for value in row)
+
+
+async def test_a_key_is_found_by_its_id(directory: Directory) -> None:
+    _, key = await directory.keys.create("a", ["read"])
+    assert await directory.keys.by_id(key.id) == key
+    assert await directory.keys.by_id(key.id + 1) is None
+
+
+async def test_the_last_use_of_keys_is_noted_to_the_minute(
+    directory: Directory, connections: Connections, now: datetime
+) -> None:
+    raw, used = await directory.keys.create("used", ["read"])
+    _, idle = await directory.keys.create("idle", ["read"])
+    await directory.keys.touch([])
+    await directory.keys.touch({used.id, used.id + 100})
+    first = await directory.keys.authenticate(raw)
+    assert first is not None
+    assert first.last_used_at is not None
+    assert abs(first.last_used_at - now) < timedelta(minutes=1)
+    await directory.keys.touch([used.id])
+    assert await directory.keys.by_id(used.id) == first
+
+    await age(connections, api_keys.c.last_used_at, timedelta(minutes=1))
+    await directory.keys.touch([used.id])
+    again = await directory.keys.by_id(used.id)
+    assert again is not None
+    assert again.last_used_at is not None
+    assert again.last_used_at >= first.last_used_at
+    assert await directory.keys.by_id(idle.id) == idle

@@ -115,3 +115,58 @@ async def test_a_gateway_silent_for_a_day_is_forgotten_by_the_next_start(
     assert found is not None
     assert found.status_at is not None
     assert timedelta(hours=24) < datetime.now().astimezone() - found.status_at < timedelta(hours=26)
+
+
+async def test_a_draining_gateway_gets_no_new_commands_and_keeps_its_sockets(
+    directory: Directory, charger: Charger, epoch: int, now: datetime
+) -> None:
+    await directory.links.drain("one")
+    assert await directory.links.route(charger.id) is None
+    assert await directory.links.ready_for(charger.id) is None
+    target = await directory.chargers.port_target(charger.ports[0].id)
+    assert target is not None
+    assert (target.queue, target.epoch) == (None, None)
+    seen = await directory.chargers.by_id(charger.id)
+    assert seen is not None
+    assert not seen.online
+    assert seen.status_at is not None
+    assert abs(seen.status_at - now) < timedelta(minutes=1)
+    assert await directory.links.owns(charger.id, epoch), "running commands are written all the same"
+
+
+async def test_a_socket_that_becomes_ready_while_its_gateway_drains_is_not_routed_to(
+    directory: Directory, charger: Charger
+) -> None:
+    await directory.links.start("one", "g", "queue-1")
+    epoch = await directory.links.take(charger.id, "one", "ocpp1.6")
+    await directory.links.drain("one")
+    await directory.links.drain("one")
+    assert await directory.links.heartbeat("one")
+    assert await directory.links.mark_ready(charger.id, epoch)
+    assert await directory.links.route(charger.id) is None
+
+
+async def test_a_charger_that_left_a_draining_gateway_is_routed_to_at_the_next(
+    directory: Directory, charger: Charger, epoch: int
+) -> None:
+    await directory.links.drain("one")
+    await directory.links.start("two", "g", "queue-2")
+    newer = await directory.links.take(charger.id, "two", "ocpp1.6")
+    await directory.links.mark_ready(charger.id, newer)
+    link = await directory.links.route(charger.id)
+    assert link is not None
+    assert link.queue == "queue-2"
+
+
+async def test_gateways_silent_for_a_day_are_pruned_with_their_links(
+    directory: Directory, charger: Charger, connections: Connections, epoch: int
+) -> None:
+    await age(connections, gateways.c.heartbeat_at, timedelta(hours=25))
+    await directory.links.start("two", "g", "queue-2")
+    await directory.links.take(charger.id, "two", "ocpp1.6")
+    await age(connections, gateways.c.heartbeat_at, timedelta(hours=23))
+    assert await directory.links.prune() == 0
+    await age(connections, gateways.c.heartbeat_at, timedelta(hours=2))
+    assert await directory.links.prune() == 1
+    assert not await directory.links.heartbeat("two")
+    assert not await directory.links.owns(charger.id, epoch + 1)

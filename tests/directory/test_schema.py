@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from directory import Directory, SchemaError, migrate, migrate_async, schema
-from directory.connections import Connections
+from directory import Capabilities, Directory, SchemaError, migrate, migrate_async, schema
+from directory.connections import Connections, connect
 from directory.tables import metadata
 
 VERSION = sa.table("alembic_version", sa.column("version_num"))
@@ -70,15 +70,49 @@ async def test_an_older_schema_is_refused_until_it_is_migrated(
 ) -> None:
     migrations = Path(shutil.copytree(Path(schema.__file__).parent / "migrations", tmp_path / "migrations"))
     (migrations / "versions" / "next.py").write_text(
-        'from alembic import op\nrevision, down_revision = "next", "0001"\n'
+        'from alembic import op\nrevision, down_revision = "next", "0002"\n'
         'def upgrade():\n    op.execute("CREATE TABLE extra (id INTEGER)")\n'
     )
     monkeypatch.setattr(schema, "_MIGRATIONS", migrations)
-    with pytest.raises(SchemaError, match=r"0001.*needs next"):
+    with pytest.raises(SchemaError, match=r"0002.*needs next"):
         await Directory.open(url)
     await migrate_async(url)
     async with await Directory.open(url) as directory:
         await directory.ping()
+
+
+async def test_chargers_and_keys_of_the_first_release_are_kept(
+    empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = Path(schema.__file__).parent / "migrations"
+    migrations = Path(shutil.copytree(ours, tmp_path / "migrations"))
+    (migrations / "versions" / "v0002_capabilities_and_idempotency.py").unlink()
+    monkeypatch.setattr(schema, "_MIGRATIONS", migrations)
+    await migrate_async(empty_url)
+    connections = connect(sa.make_url(empty_url))
+    at = {"created_at": 0.0}
+    charger = {"ocpp_identity": "CP-1", "identity_key": "cp-1", "firmware_version": "1.0"}
+    await connections.change(insert("chargers", charger | at))
+    key = {"name": "app", "key_hash": "0" * 64, "rights": '["read"]', "flipturn": False}
+    await connections.change(insert("api_keys", key | at))
+    await connections.close()
+
+    monkeypatch.setattr(schema, "_MIGRATIONS", ours)
+    with pytest.raises(SchemaError, match=r"0001.*needs 0002"):
+        await Directory.open(empty_url)
+    await migrate_async(empty_url)
+    async with await Directory.open(empty_url) as directory:
+        kept = await directory.chargers.by_identity("CP-1")
+        assert kept is not None
+        assert (kept.firmware_version, kept.capabilities) == ("1.0", Capabilities())
+        (app,) = await directory.keys.all()
+        assert (app.name, app.last_used_at) == ("app", None)
+
+
+def insert(table: str, values: dict[str, Any]) -> sa.TextClause:
+    """An INSERT by the words of an earlier release."""
+    literals = ", ".join(f"'{value}'" if isinstance(value, str) else str(value) for value in values.values())
+    return sa.text(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({literals})")
 
 
 async def test_processes_that_migrate_at_once_wait_for_each_other(empty_url: str) -> None:
