@@ -29,9 +29,9 @@ format: .venv/.dev ## Format the code and mend what the linter can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: ## Pin the newest allowed dependencies again (needs uv)
-	uv pip compile $(LOCK) --upgrade pyproject.toml -o requirements.lock
-	uv pip compile $(LOCK) --upgrade --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+lock: ## Pin what pyproject.toml asks for, with hashes (needs uv; UPGRADE=--upgrade for the newest)
+	uv pip compile $(LOCK) $(UPGRADE) pyproject.toml -o requirements.lock
+	uv pip compile $(LOCK) $(UPGRADE) --extra dev pyproject.toml -o requirements-dev.lock
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r
