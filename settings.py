@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     simulator_port: int = Field(
         9100, ge=0, le=65535, description="Port of the simulated chargers' control (`berth control`)."
     )
+    load_log_interval: float = Field(
+        60, ge=0, description="Seconds between the gateway's log lines about what waits in it; 0 = none."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important log lines that are written."
     )

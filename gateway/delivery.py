@@ -35,6 +35,11 @@ class Deliverer:
         self._woken: set[int] = set()
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
+    @property
+    def waiting_count(self) -> int:
+        """Chargers whose events are on their way."""
+        return len(self._under_way)
+
     def wake(self, charger_id: int) -> None:
         """There may be events of this charger to deliver; returns at once."""
         self._woken.add(charger_id)

@@ -50,6 +50,11 @@ class MessageLog:
         self._capacity = capacity
         self._waiting: deque[Exchange] = deque()
 
+    @property
+    def waiting_count(self) -> int:
+        """Exchanges that are not written yet."""
+        return len(self._waiting)
+
     def add(self, exchange: Exchange) -> None:
         """Keep an exchange until it is written; drops the oldest one when the buffer is full."""
         if len(self._waiting) >= self._capacity:

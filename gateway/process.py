@@ -19,6 +19,7 @@ from temporalio.worker import Worker
 from activities.charger import ChargerCommands
 from directory import Directory
 from gateway.delivery import Deliverer
+from gateway.load import Load, tell_load
 from gateway.message_log import MessageLog
 from gateway.registry import Registry
 from gateway.server import GatewayServer
@@ -66,6 +67,16 @@ async def run(
         messages=messages,
         wake=deliverer.wake,
     )
+
+    def look() -> Load:
+        return Load(
+            charger_count=len(registry),
+            calls_waiting=sum(session.waiting_count for session in registry),
+            deliveries_waiting=deliverer.waiting_count,
+            messages_waiting=messages.waiting_count,
+            messages_dropped=messages.dropped_count,
+        )
+
     await directory.links.start(incarnation, gateway_id, queue)
     with _stopped_by_signals(stop):
         try:
@@ -74,6 +85,7 @@ async def run(
                 asyncio.create_task(_beat(directory, incarnation, gateway_id, queue)),
                 asyncio.create_task(deliverer.sweep()),
                 asyncio.create_task(messages.run()),
+                asyncio.create_task(tell_load(look, settings.load_log_interval)),
             ]
             worker = asyncio.create_task(_work(client, queue, ChargerCommands(registry, directory), stop))
             try:

@@ -121,6 +121,11 @@ class ChargerSession:
         if self._answering is not None:
             await self._answering
 
+    @property
+    def waiting_count(self) -> int:
+        """CALLs of the charger whose turn has not come."""
+        return len(self._inbox)
+
     def end(self) -> None:
         """No more frames go out; open calls end at once, NotSent or InDoubt. Idempotent."""
         if self._has_ended:
