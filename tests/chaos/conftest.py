@@ -16,7 +16,7 @@ def many_sockets() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="package")
 def quiet_chargers() -> Iterator[None]:
     """Hundreds of chargers that cannot connect would bury what went wrong."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
@@ -38,7 +38,7 @@ def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def full_size() -> bool:
     """Whether `make chaos` asked for the long run."""
     return os.environ.get("CHAOS") == "full"
