@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: help up test check bench format lock
+.PHONY: help up test chaos check bench format lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -15,6 +15,10 @@ up: .venv/.run ## Run everything here: Temporal with its UI, API, gateway, worke
 test: .venv/.dev ## Run every test
 	@$(BIN)/python -m launch.temporal_cli >/dev/null
 	@$(BIN)/python -m pytest
+
+chaos: .venv/.dev ## Kill processes at random and let storms blow, for half an hour (CHAOS_ROUNDS, CHAOS_SEED)
+	@$(BIN)/python -m launch.temporal_cli >/dev/null
+	@CHAOS=full $(BIN)/python -m pytest tests/chaos
 
 check: .venv/.dev ## Check format, lint, types and imports
 	@$(BIN)/ruff format --check .
