@@ -4,6 +4,9 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+LONGEST_TEXT = 255
+"""Characters kept of a text: no field that Berth reads is longer, and workflows keep what they hear."""
+
 _INT32 = range(-(2**31), 2**31)
 _SHORT_OFFSET = re.compile(r"[+-]\d{2}$")
 _FRACTION = re.compile(r"[.,](\d+)")
@@ -12,10 +15,10 @@ _FIRST_CREDIBLE_YEAR = 2015
 
 
 def text(payload: dict[str, Any], key: str) -> str | None:
-    """The string at `key`, without NUL characters; a number becomes its text."""
+    """The string at `key`, without NUL characters, cut to LONGEST_TEXT; a number becomes its text."""
     value = payload.get(key)
     if isinstance(value, str):
-        return value.replace("\0", "")
+        return value[:LONGEST_TEXT].replace("\0", "")
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return None

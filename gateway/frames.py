@@ -1,10 +1,12 @@
 """OCPP-J frames: text in, typed frames out, and back (OCPP-J 1.6 §4, OCPP 2.0.1 part 4 §4).
 
 Pure functions. Reading is tolerant, because real chargers are not exact: numeric message ids are kept
-as they are, `null` payloads count as `{}`, NaN counts as null, invalid UTF-8 is replaced.
+as they are, `null` payloads count as `{}`, NaN counts as null, invalid UTF-8 is replaced, a byte order mark
+is skipped.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +26,7 @@ _CALL, _CALL_RESULT, _CALL_ERROR = 2, 3, 4
 # OCPP 2.1: CALLRESULTERROR and SEND are never answered.
 _NEVER_ANSWERED = (5, 6)
 _MAX_DESCRIPTION = 255
+_MAX_DEPTH = 100  # no message of OCPP has a tenth; whoever reads, checks or writes JSON recurses
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,12 @@ def parse(data: bytes) -> Frame:
     if isinstance(message_id, bool) or not isinstance(message_id, (str, int, float)):
         return _without_id(message_type)
     if message_type == _CALL:
+        if _is_too_deep(data, array):
+            return Malformed("nested too deep", fault="FormatViolation", message_id=message_id)
         return _call(message_id, array)
     if message_type == _CALL_RESULT:
+        if _is_too_deep(data, array):
+            return BrokenAnswer(message_id, "nested too deep")
         return _call_result(message_id, array)
     if message_type == _CALL_ERROR:
         return _call_error(message_id, array)
@@ -120,8 +127,25 @@ def _load(data: bytes) -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         # Second, slower and more tolerant reading; what comes out of it can always be encoded again.
-        lenient = json.loads(data.decode("utf-8", "replace"), strict=False, parse_constant=lambda _: None)
+        lenient = json.loads(data.decode("utf-8-sig", "replace"), strict=False, parse_constant=lambda _: None)
         return orjson.loads(json.dumps(lenient, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _is_too_deep(data: bytes, array: list[Any]) -> bool:
+    if data.count(b"[") + data.count(b"{") <= _MAX_DEPTH:
+        return False
+    layer: list[Any] = array
+    for _ in range(_MAX_DEPTH):
+        layer = [child for value in layer for child in _children(value)]
+        if not layer:
+            return False
+    return True
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _without_id(message_type: int) -> Malformed:

@@ -92,6 +92,7 @@ class ChargerReports:
         self._directory = directory
         self._settings = settings
         self._facts = (charger.manufacturer, charger.model, charger.serial_number, charger.firmware_version)
+        self._has_absurd_ports = False
         self._ports = {(report.port_number, report.connector_id): report for report in known}
 
     async def booted(
@@ -115,7 +116,9 @@ class ChargerReports:
             0 <= report.port_number <= _LARGEST_PORT_NUMBER
             and 0 <= report.connector_id <= _LARGEST_CONNECTOR_ID
         ):
-            log.warning("port_number_ignored", charger_id=self.charger_id, port_number=report.port_number)
+            if not self._has_absurd_ports:  # once is enough to know, however many there are
+                self._has_absurd_ports = True
+                log.warning("port_number_ignored", charger_id=self.charger_id, port_number=report.port_number)
             return
         place = (report.port_number, report.connector_id)
         if self._ports.get(place) == report:

@@ -46,6 +46,7 @@ _OPEN_TIMEOUT = 30.0  # seconds; thousands may wait for the check of their passw
 _CLOSE_TIMEOUT = 5.0
 _BACKLOG = 4096
 _RETRY_AFTER = 2.0
+_MAX_UNREAD = 256 * 1024  # bytes written and not taken by the charger; our answers wait at a fraction of it
 
 
 class PortInUse(Exception):
@@ -61,6 +62,13 @@ class _ChargerSocket(ServerConnection):
     """A connection that knows its charger once it is admitted."""
 
     charger: Charger | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Hang up on who sends pings and never reads: the library answers them without flow control."""
+        super().data_received(data)
+        if self.transport.get_write_buffer_size() > _MAX_UNREAD:
+            log.warning("charger_does_not_read", charger_id=self.charger.id if self.charger else None)
+            self.transport.abort()
 
 
 class GatewayServer:

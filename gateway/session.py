@@ -41,7 +41,9 @@ INVALID_REQUEST = "InvalidRequest"
 _INBOX_LIMIT = 32
 """CALLs waiting for their answer; beyond that the socket is not read on."""
 
-_FAULTS_NAMED = 20
+_ACTIONS_REMEMBERED = 20
+_LONGEST_ACTION = 50  # characters; OCPP's longest has 33
+_COMPLAINTS_LOGGED = 50
 _SILENT_CALLS_LIMIT = 3
 _LATE_CALLS_KEPT = 8
 
@@ -98,6 +100,8 @@ class ChargerSession:
         self._inbox_room: asyncio.Future[None] | None = None
         self._answering: asyncio.Task[None] | None = None
         self._faulty_actions: set[str] = set()
+        self._complaints = 0
+        self._answers_not_sent = 0
 
         self._turn = asyncio.Lock()
         self._open: _OpenCall | None = None
@@ -120,6 +124,8 @@ class ChargerSession:
             self.end()
         if self._answering is not None:
             await self._answering
+        if self._answers_not_sent:
+            self._log().info("answers_not_sent", count=self._answers_not_sent)
 
     @property
     def waiting_count(self) -> int:
@@ -176,7 +182,7 @@ class ChargerSession:
 
     async def _answer_malformed(self, frame: Malformed) -> None:
         code = None if frame.fault is None else self.dialect.fault_codes.get(frame.fault)
-        self._log().warning("malformed_frame", reason=frame.reason, answer=code)
+        self._complain("malformed_frame", reason=frame.reason, answer=code)
         if code is not None:
             await self._send(frames.encode_call_error(frame.message_id, code, frame.reason))
 
@@ -207,10 +213,10 @@ class ChargerSession:
         handler = self.dialect.routes.get(call.action)
         if handler is None:
             if self._is_first_fault(call.action):
-                self._log().warning("unknown_action", action=call.action[:50])
+                self._complain("unknown_action", action=call.action[:_LONGEST_ACTION])
             return CallError(call.message_id, "NotImplemented", "this action is not known here")
-        self._look_for_faults(call)
         try:
+            self._look_for_faults(call)
             payload = await handler(self._reports, call.payload)
             schemas.check(self.dialect.version, call.action, "response", payload)
         except Exception:
@@ -223,20 +229,29 @@ class ChargerSession:
         """What departs from the schema is used all the same; one line a session for each action."""
         faults = schemas.faults(self.dialect.version, call.action, "request", call.payload)
         if faults and self._is_first_fault(call.action):
-            self._log().warning("invalid_request_used", action=call.action, faults=faults)
+            self._complain("invalid_request_used", action=call.action, faults=faults)
 
     def _is_first_fault(self, action: str) -> bool:
-        if action in self._faulty_actions or len(self._faulty_actions) >= _FAULTS_NAMED:
+        name = action[:_LONGEST_ACTION]
+        if name in self._faulty_actions or len(self._faulty_actions) >= _ACTIONS_REMEMBERED:
             return False
-        self._faulty_actions.add(action)
+        self._faulty_actions.add(name)
         return True
+
+    def _complain(self, event: str, **fields: Any) -> None:
+        """Log what is wrong with what the charger sends: the first of a socket, or it could fill the disk."""
+        self._complaints += 1
+        if self._complaints <= _COMPLAINTS_LOGGED:
+            self._log().warning(event, **fields)
+        if self._complaints == _COMPLAINTS_LOGGED:
+            self._log().warning("no_more_complaints_logged")
 
     async def _send(self, text: bytes) -> None:
         try:
             await self._socket.send(text, text=True)
         except ConnectionClosed:
             # The charger repeats what matters on its next socket.
-            self._log().info("answer_not_sent")
+            self._answers_not_sent += 1
 
     # --- readiness --------------------------------------------------------------------------------
 
@@ -366,16 +381,18 @@ class ChargerSession:
             if not self._open.answered.done():
                 self._open.answered.set_result(answer)
             return
-        if message_id in self._late:
-            self._silent_calls = 0  # slow is not silent
+        action = self._late.pop(message_id, None)
         status = answer.payload.get("status") if isinstance(answer, CallResult) else None
-        self._log().warning(
-            "late_answer" if message_id in self._late else "unexpected_answer",
-            action=self._late.pop(message_id, None),
-            kind=type(answer).__name__,
-            status=status if isinstance(status, str) else None,
-            reason=answer.reason if isinstance(answer, BrokenAnswer) else None,
-        )
+        said = {
+            "kind": type(answer).__name__,
+            "status": status[:_LONGEST_ACTION] if isinstance(status, str) else None,
+            "reason": answer.reason if isinstance(answer, BrokenAnswer) else None,
+        }
+        if action is None:
+            self._complain("unexpected_answer", **said)
+        else:
+            self._silent_calls = 0  # slow is not silent
+            self._log().warning("late_answer", action=action, **said)
 
     def _note_silence(self, call: _OpenCall) -> None:
         self._late[call.message_id] = call.action
