@@ -19,6 +19,7 @@ from directory.records import (
     Capabilities,
     Charger,
     ChargerChanges,
+    ChargerTarget,
     Credentials,
     NewCharger,
     NewPort,
@@ -84,6 +85,19 @@ _PORT_TARGET = (
     .outerjoin(links, links.c.charger_id == chargers.c.id)
     .outerjoin(gateways, is_ready)
     .where(ports.c.id == bindparam("key"))
+)
+_CHARGER_TARGET = (
+    sa.select(
+        chargers.c.id,
+        chargers.c.ocpp_identity,
+        chargers.c.site_id,
+        gateways.c.queue,
+        sa.case((gateways.c.queue.is_not(None), links.c.epoch)),
+    )
+    .select_from(chargers)
+    .outerjoin(links, links.c.charger_id == chargers.c.id)
+    .outerjoin(gateways, is_ready)
+    .where(chargers.c.id == bindparam("key"))
 )
 _CREDENTIALS = sa.select(chargers.c.id, chargers.c.password_hash).where(
     chargers.c.identity_key == bindparam("key")
@@ -226,6 +240,11 @@ class Chargers(PortStatuses):
         """Where a command for this port goes; None when there is no such port."""
         rows = await self._connections.query(_PORT_TARGET, key=port_id)
         return PortTarget(*rows[0]) if rows else None
+
+    async def charger_target(self, charger_id: int) -> ChargerTarget | None:
+        """Where a command for this charger as a whole goes; None when there is no such charger."""
+        rows = await self._connections.query(_CHARGER_TARGET, key=charger_id)
+        return ChargerTarget(*rows[0]) if rows else None
 
     async def credentials(self, ocpp_identity: str) -> Credentials | None:
         """What a charger of this identity must show; None when it is unknown."""

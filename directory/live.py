@@ -21,11 +21,9 @@ _forgotten = table.c.expires_at <= database_now() - LISTENS_AFTER_EXPIRY.total_s
 
 _MARK_ACCEPTED = sa.update(table).where(_this_run).values(accepted=True)
 _REMOVE = sa.delete(table).where(_this_run)
-_OF_CHARGERS = (
-    sa.select(*_columns)
-    .where(table.c.charger_id.in_(bindparam("charger_ids", expanding=True)), ~_forgotten)
-    .order_by(table.c.expires_at)
-)
+_LISTENING = sa.select(*_columns).where(~_forgotten).order_by(table.c.expires_at)
+_OF_CHARGER = _LISTENING.where(table.c.charger_id == bindparam("charger"))
+_OF_CHARGERS = _LISTENING.where(table.c.charger_id.in_(bindparam("charger_ids", expanding=True)))
 _OTHER_HOLDER = (
     sa.select(*_columns)
     .where(
@@ -77,7 +75,8 @@ class LiveReservations:
 
     async def of_charger(self, charger_id: int) -> list[LiveReservation]:
         """The runs that listen to a charger, until 24 h after their expiry."""
-        return await self.of_chargers([charger_id])
+        rows = await self._connections.query(_OF_CHARGER, charger=charger_id)
+        return [LiveReservation(*row) for row in rows]
 
     async def of_chargers(self, charger_ids: Collection[int]) -> list[LiveReservation]:
         """The runs that listen to any of these chargers, until 24 h after their expiry."""

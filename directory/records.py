@@ -39,6 +39,13 @@ class Capabilities:
     reservations: bool | None = None
     whole_charger: bool | None = None  # a reservation of any port: connector 0 (1.6), no EVSE (2.0.1)
 
+    def updated(self, newer: "Capabilities") -> "Capabilities":
+        """These, less what `newer` knows better."""
+        return Capabilities(
+            self.reservations if newer.reservations is None else newer.reservations,
+            self.whole_charger if newer.whole_charger is None else newer.whole_charger,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Charger:
@@ -112,6 +119,17 @@ class PortTarget:
 
     port_id: int
     port_number: int
+    charger_id: int
+    ocpp_identity: str
+    site_id: str | None
+    queue: str | None
+    epoch: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerTarget:
+    """Where a command for a whole charger goes; `queue` and `epoch` are None unless it is ready."""
+
     charger_id: int
     ocpp_identity: str
     site_id: str | None

@@ -1,10 +1,11 @@
 """Chargers and ports: added, found, changed, and where their commands go."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from directory import AlreadyExists, Charger, Directory, NewCharger, NewPort, PortTarget
+from directory import AlreadyExists, Charger, ChargerTarget, Directory, NewCharger, NewPort, PortTarget
 from directory.connections import Connections
 from directory.tables import gateways
 from tests.directory.time_passes import age
@@ -40,6 +41,7 @@ async def test_what_is_not_there_is_none(directory: Directory) -> None:
     assert await directory.chargers.by_identity("CP-1") is None
     assert await directory.chargers.by_external_id("x") is None
     assert await directory.chargers.port_target(1) is None
+    assert await directory.chargers.charger_target(1) is None
     assert await directory.chargers.credentials("CP-1") is None
     assert await directory.chargers.update(1, name="x") is None
     assert await directory.chargers.remove(1) is False
@@ -160,8 +162,11 @@ async def test_a_port_leads_to_its_chargers_gateway_only_while_that_is_ready(
     assert await directory.chargers.port_target(port.id) == PortTarget(
         port.id, 2, charger.id, "CP-1", None, "queue-1", epoch
     )
+    whole = ChargerTarget(charger.id, "CP-1", None, "queue-1", epoch)
+    assert await directory.chargers.charger_target(charger.id) == whole
     await age(connections, gateways.c.heartbeat_at, timedelta(seconds=16))
     assert await directory.chargers.port_target(port.id) == offline
+    assert await directory.chargers.charger_target(charger.id) == replace(whole, queue=None, epoch=None)
 
 
 async def test_a_charger_tells_since_when_it_is_online_or_not(

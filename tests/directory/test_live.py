@@ -43,6 +43,20 @@ async def test_a_listener_comes_back_as_it_was_put(directory: Directory, asked: 
     assert await directory.live.of_charger(CHARGER) == [replace(asked, accepted=True)]
 
 
+async def test_the_listeners_of_several_chargers_come_in_one_answer(
+    directory: Directory, asked: LiveReservation
+) -> None:
+    other = replace(asked, workflow_id="reservation-8-1", charger_id=CHARGER + 1)
+    await directory.live.put(asked)
+    await directory.live.put(other)
+    await directory.live.put(replace(asked, workflow_id="reservation-9-1", charger_id=CHARGER + 2))
+    assert sorted(row.charger_id for row in await directory.live.of_chargers([CHARGER, CHARGER + 1])) == [
+        CHARGER,
+        CHARGER + 1,
+    ]
+    assert await directory.live.of_chargers([]) == []
+
+
 async def test_the_same_words_again_stay_accepted(directory: Directory, asked: LiveReservation) -> None:
     await accept(directory, asked)
     await directory.live.put(asked)

@@ -34,6 +34,16 @@ async def test_a_transaction_of_2_0_1_is_known_by_its_own_id(directory: Director
     assert await start(CHARGER + 1, 1, None, now, None, ocpp_transaction_id="tx-1") != first
 
 
+async def test_the_sessions_of_several_chargers_come_in_one_answer(
+    directory: Directory, now: datetime
+) -> None:
+    for charger_id in (CHARGER, CHARGER + 1, CHARGER + 2):
+        await directory.transactions.start(charger_id, 1, "Tag", now, 0)
+    found = await directory.transactions.current_of([CHARGER, CHARGER + 1])
+    assert sorted(found) == [(CHARGER, 1), (CHARGER + 1, 1)]
+    assert found[CHARGER + 1, 1].charger_id == CHARGER + 1
+
+
 async def test_a_session_is_current_until_it_ends(directory: Directory, now: datetime) -> None:
     first = await directory.transactions.start(CHARGER, 1, "A", now, 0, reservation_id=9)
     second = await directory.transactions.start(CHARGER, 2, "B", now, 0, ocpp_transaction_id="tx-2")
