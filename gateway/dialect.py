@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from directory import Capabilities
 from gateway.frames import Payload, ProtocolFault
 from gateway.reports import ChargerReports
 from gateway.schemas import Version
@@ -22,3 +23,5 @@ class Dialect:
     fault_codes: Mapping[ProtocolFault, str]  # CALLERROR codes of this version; absent = not answered
     reserve_now: Callable[[int, Terms, bool], Payload]  # reservation id, terms, whether to name the group
     cancel_reservation: Callable[[int], Payload]
+    inquiry: tuple[str, Payload]  # the CALL that asks for the charger's capabilities
+    read_capabilities: Callable[[Payload], Capabilities]

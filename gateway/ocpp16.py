@@ -6,7 +6,7 @@ Outbound: ReserveNow and CancelReservation.
 
 from datetime import UTC, datetime
 
-from gateway import fields
+from gateway import capabilities, fields
 from gateway.dialect import Dialect
 from gateway.frames import Payload
 from gateway.reports import (
@@ -180,4 +180,6 @@ OCPP16 = Dialect(
     fault_codes={"FormatViolation": "FormationViolation"},
     reserve_now=reserve_now,
     cancel_reservation=cancel_reservation,
+    inquiry=("GetConfiguration", capabilities.ASK_CONFIGURATION),
+    read_capabilities=capabilities.read_configuration,
 )

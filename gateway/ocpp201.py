@@ -6,7 +6,7 @@ Outbound: ReserveNow and CancelReservation. A port is an EVSE; its connectors ar
 
 from datetime import UTC, datetime
 
-from gateway import fields
+from gateway import capabilities, fields
 from gateway.dialect import Dialect
 from gateway.events import WHOLE_CHARGER
 from gateway.frames import Payload
@@ -262,4 +262,6 @@ OCPP201 = Dialect(
     },
     reserve_now=reserve_now,
     cancel_reservation=cancel_reservation,
+    inquiry=("GetVariables", capabilities.ASK_VARIABLES),
+    read_capabilities=capabilities.read_variables,
 )

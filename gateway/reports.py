@@ -3,13 +3,13 @@
 Handlers of both OCPP versions translate into these calls. A failing directory raises; nothing else does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 
-from directory import Charger, Directory, LiveReservation, Transaction
+from directory import Capabilities, Charger, Directory, LiveReservation, Transaction
 from gateway import events
 from gateway.events import Outbox
 from settings import Settings
@@ -77,7 +77,10 @@ class TransactionEndReport:
 
 
 class ChargerReports:
-    """The ear for one charger's socket; `known` is what the directory has, a repeat is not written again."""
+    """The ear for one charger's socket; `known` is what the directory has, a repeat is not written again.
+
+    `on_boot` is called with every BootNotification, once it is stored.
+    """
 
     def __init__(
         self,
@@ -86,6 +89,7 @@ class ChargerReports:
         settings: Settings,
         outbox: Outbox,
         known: Iterable[PortReport] = (),
+        on_boot: Callable[[], None] = lambda: None,
     ) -> None:
         self.charger_id = charger.id
         self.outbox = outbox
@@ -94,6 +98,8 @@ class ChargerReports:
         self._facts = (charger.manufacturer, charger.model, charger.serial_number, charger.firmware_version)
         self._has_absurd_ports = False
         self._ports = {(report.port_number, report.connector_id): report for report in known}
+        self._on_boot = on_boot
+        self._showed = Capabilities()
 
     async def booted(
         self,
@@ -107,8 +113,17 @@ class ChargerReports:
         if facts != self._facts:
             await self._directory.chargers.set_identity_facts(self.charger_id, *facts)
             self._facts = facts
+            self._showed = Capabilities()
         booted = ChargerBooted(at=_now())
         await self.outbox.put([(listener, booted) for listener in await self.outbox.listeners()])
+        self._on_boot()
+
+    async def showed(self, capabilities: Capabilities) -> None:
+        """An answer to a command proves what the charger can do; a repeat is not written again."""
+        showed = self._showed.updated(capabilities)
+        if showed != self._showed:
+            await self._directory.capabilities.showed(self.charger_id, capabilities)
+            self._showed = showed
 
     async def port_status(self, report: PortReport) -> None:
         """A connector's status; listeners hear of it when it changes that of its port."""

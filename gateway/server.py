@@ -9,6 +9,7 @@ import errno
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 
 import structlog
@@ -20,6 +21,7 @@ from websockets.typing import Subprotocol
 from directory import Charger, Directory
 from gateway.admission import Admission, Refusal
 from gateway.events import Outbox
+from gateway.inquiry import INQUIRE_AFTER, Inquirer
 from gateway.message_log import MessageLog
 from gateway.ocpp16 import OCPP16
 from gateway.ocpp201 import OCPP201
@@ -85,6 +87,7 @@ class GatewayServer:
         messages: MessageLog,
         wake: Callable[[int], None],
         boot_wait: timedelta = BOOT_WAIT,
+        inquire_after: timedelta = INQUIRE_AFTER,
         max_connections: int = _MAX_CONNECTIONS,
     ) -> None:
         self._settings = settings
@@ -97,6 +100,7 @@ class GatewayServer:
         self._boot_wait = boot_wait
         self._max_connections = max_connections
         self._admission = Admission(directory, settings)
+        self._inquirer = Inquirer(directory, registry, inquire_after)
         self._is_draining = False
         self._server: Server | None = None
 
@@ -147,6 +151,7 @@ class GatewayServer:
         if self._server is not None:
             self._server.close(code=CloseCode.SERVICE_RESTART, reason="the gateway restarts")
             await self._server.wait_closed()
+        await self._inquirer.stop()
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         verdict = self._house_rules(request) or await self._known_charger(request)
@@ -194,10 +199,11 @@ class GatewayServer:
                 self._settings,
                 Outbox(charger.id, self._directory, self._wake),
                 _known_ports(charger) if dialect is OCPP16 else (),
+                on_boot=lambda: self._inquirer.ask_soon(charger.id),
             ),
             messages=self._messages,
             owns=lambda: self._directory.links.owns(charger.id, epoch),
-            on_ready=self._make_ready,
+            on_ready=partial(self._make_ready, is_unknown=charger.capabilities.reservations is None),
             has_booted_before=charger.model is not None,
             boot_wait=self._boot_wait,
             name_group=self._settings.group_on_201,
@@ -216,7 +222,7 @@ class GatewayServer:
             if not self._is_draining:  # the end of the incarnation clears all of them at once
                 await self._release(charger.id, epoch)
 
-    async def _make_ready(self, session: ChargerSession) -> None:
+    async def _make_ready(self, session: ChargerSession, *, is_unknown: bool) -> None:
         """The charger takes commands: route to it, tell those who wait for it."""
         session.is_ready = True
         while True:
@@ -225,6 +231,8 @@ class GatewayServer:
                     session.close(CloseCode.NORMAL_CLOSURE, "replaced by a newer connection")
                     return
                 await self._tell_connected(session)
+                if is_unknown:
+                    self._inquirer.ask_soon(session.charger_id)
                 return
             except Exception:
                 log.exception("charger_not_marked_ready", charger_id=session.charger_id)

@@ -19,7 +19,9 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from activities.link import InDoubt, NotSent
+from directory import Capabilities
 from gateway import frames, message_log, schemas
+from gateway.capabilities import shown_by
 from gateway.command_answers import read_cancel_answer, read_reserve_answer
 from gateway.dialect import Dialect
 from gateway.frames import Answer, BrokenAnswer, Call, CallError, CallResult, Malformed, Payload
@@ -45,6 +47,9 @@ _ACTIONS_REMEMBERED = 20
 _LONGEST_ACTION = 50  # characters; OCPP's longest has 33
 _COMPLAINTS_LOGGED = 50
 _SILENT_CALLS_LIMIT = 3
+_INQUIRY_TIMEOUT = timedelta(seconds=5)
+_INQUIRY_YIELDS_AFTER = 1.0  # seconds a command may wait for the answer to an inquiry
+_NOTING_TIMEOUT = 2.0  # seconds an answer to a command may wait for what it shows to be stored
 _LATE_CALLS_KEPT = 8
 
 
@@ -104,6 +109,8 @@ class ChargerSession:
         self._answers_not_sent = 0
 
         self._turn = asyncio.Lock()
+        self._commands_waiting = 0
+        self._inquiry: asyncio.Timeout | None = None  # of the inquiry that is out
         self._open: _OpenCall | None = None
         self._late: OrderedDict[str, str] = OrderedDict()  # message id -> action, timed out
         self._silent_calls = 0
@@ -293,7 +300,9 @@ class ChargerSession:
         except SchemaViolation as error:
             self._log().warning("request_not_sendable", action="ReserveNow", faults=error.faults)
             return ReserveNowResult(status=ReserveStatus.REJECTED, reason=INVALID_REQUEST, sent=False)
-        return read_reserve_answer(answer)
+        result = read_reserve_answer(answer)
+        await self._note_shown(shown_by(result, terms))
+        return result
 
     async def cancel_reservation(
         self, reservation_id: int, *, call_timeout: timedelta, write_before: float
@@ -306,6 +315,25 @@ class ChargerSession:
             )
         )
 
+    async def inquire(self) -> Capabilities:
+        """Ask what the charger can do, when no command is out or waiting. Raises NotSent or InDoubt.
+
+        A command that comes meanwhile waits for the answer, for a second at most: OCPP wants one CALL at a
+        time, until it is answered or has timed out. Silence does not count among the calls that close the
+        socket: a charger may not know the question and still take commands.
+        """
+        if self._turn.locked():
+            raise NotSent("too_late")
+        action, payload = self.dialect.inquiry
+        async with self._turn:
+            await self._make_sure_of_socket(_loop().time() + _INQUIRY_YIELDS_AFTER)
+            if self._commands_waiting:
+                raise NotSent("too_late")
+            answer = await self._exchange(action, payload, _INQUIRY_TIMEOUT, is_inquiry=True)
+        if not isinstance(answer, CallResult):
+            return Capabilities()
+        return self.dialect.read_capabilities(answer.payload)
+
     async def call(
         self, action: str, payload: Payload, *, call_timeout: timedelta, write_before: float
     ) -> Answer:
@@ -314,11 +342,15 @@ class ChargerSession:
         `write_before` is an instant of the event loop's clock. Raises NotSent, InDoubt or SchemaViolation.
         """
         schemas.check(self.dialect.version, action, "request", payload)
+        self._commands_waiting += 1
+        self._hurry_inquiry()
         try:
             async with asyncio.timeout_at(write_before):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise NotSent("too_late") from error
+        finally:
+            self._commands_waiting -= 1
         try:
             await self._make_sure_of_socket(write_before)
             return await self._exchange(action, payload, call_timeout)
@@ -340,24 +372,42 @@ class ChargerSession:
             self.close(CloseCode.NORMAL_CLOSURE, "replaced by a newer connection")
             raise NotSent("wrong_gateway")
 
-    async def _exchange(self, action: str, payload: Payload, call_timeout: timedelta) -> Answer:
+    def _hurry_inquiry(self) -> None:
+        if self._inquiry is not None and self._open is not None and not self._inquiry.expired():
+            yields_at = self._open.written_at + _INQUIRY_YIELDS_AFTER
+            self._inquiry.reschedule(min(yields_at, self._inquiry.when() or yields_at))
+
+    async def _note_shown(self, capabilities: Capabilities) -> None:
+        try:
+            async with asyncio.timeout(_NOTING_TIMEOUT):
+                await self._reports.showed(capabilities)
+        except Exception:
+            # The charger's answer must not be lost over what it shows by the way.
+            self._log().exception("capabilities_not_noted")
+
+    async def _exchange(
+        self, action: str, payload: Payload, call_timeout: timedelta, *, is_inquiry: bool = False
+    ) -> Answer:
         message_id = str(uuid4())
         sent_at = message_log.now()
         call = _OpenCall(message_id, action, _loop().create_future(), _loop().time())
         self._open = call
         answer: Answer | None = None
         try:
-            async with asyncio.timeout(call_timeout.total_seconds()):
+            async with asyncio.timeout(call_timeout.total_seconds()) as timeout:
+                self._inquiry = timeout if is_inquiry else None
                 # The socket is open, so the frame is written before send() can wait or fail.
                 await self._socket.send(frames.encode_call(message_id, action, payload), text=True)
                 answer = await call.answered
         except ConnectionClosed as error:
             raise InDoubt("socket_closed", _since(call.written_at)) from error
         except TimeoutError as error:
-            self._note_silence(call)
+            self._remember_late(call)
+            if not is_inquiry:
+                self._note_silence(call)
             raise InDoubt("timeout", _since(call.written_at)) from error
         finally:
-            self._open = None
+            self._open = self._inquiry = None
             self._messages.add(
                 Exchange(
                     sent_at,
@@ -394,10 +444,12 @@ class ChargerSession:
             self._silent_calls = 0  # slow is not silent
             self._log().warning("late_answer", action=action, **said)
 
-    def _note_silence(self, call: _OpenCall) -> None:
+    def _remember_late(self, call: _OpenCall) -> None:
         self._late[call.message_id] = call.action
         if len(self._late) > _LATE_CALLS_KEPT:
             self._late.popitem(last=False)
+
+    def _note_silence(self, call: _OpenCall) -> None:
         self._silent_calls += 1
         self._log().warning("call_timed_out", action=call.action, in_a_row=self._silent_calls)
         if self._silent_calls >= _SILENT_CALLS_LIMIT:

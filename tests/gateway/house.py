@@ -65,6 +65,7 @@ class House:
         boot_wait: float = 30.0,
         incarnation: str = "test",
         max_connections: int = 100,
+        inquire_after: float = 3600.0,
         **settings: Any,
     ) -> None:
         values: dict[str, Any] = {
@@ -89,6 +90,7 @@ class House:
             messages=self.messages,
             wake=self.deliverer.wake,
             boot_wait=timedelta(seconds=boot_wait),
+            inquire_after=timedelta(seconds=inquire_after),
             max_connections=max_connections,
         )
 
