@@ -174,7 +174,9 @@ class ChargerReports:
         listed_parent = listed.parent_id_tag if listed else None
         if listed is not None and listed.status == BLOCKED:
             return TokenVerdict(BLOCKED, listed_parent)
-        reserved = [one for one in await self.outbox.listeners() if events.same_token(one.id_tag, id_tag)]
+        listeners = await self.outbox.listeners()
+        listed_parent = _as_reserved(listed_parent, listeners)
+        reserved = [one for one in listeners if events.same_token(one.id_tag, id_tag)]
         if reserved:
             groups = [listed_parent, *(one.parent_id_tag for one in reserved)]
             return TokenVerdict(ACCEPTED, next((group for group in groups if group), None))
@@ -269,6 +271,12 @@ class ChargerReports:
             parent_id_tag=parent_id_tag,
         )
         await self.outbox.put([(listener, event) for listener in concerned])
+
+
+def _as_reserved(parent_id_tag: str | None, listeners: Iterable[LiveReservation]) -> str | None:
+    """The group as a reservation spells it to the charger, which may compare case by case (MicroOcpp)."""
+    groups = (one.parent_id_tag for one in listeners)
+    return next((group for group in groups if events.same_token(group, parent_id_tag)), parent_id_tag)
 
 
 def _now() -> datetime:

@@ -15,7 +15,7 @@ from gateway.events import Outbox
 from gateway.reports import ChargerReports
 from gateway.schemas import Version
 from gateway.server import DIALECTS
-from tests.gateway.house import House, Temporal, eventually
+from tests.gateway.house import House, Temporal, eventually, until
 from tests.gateway.station import Payload, Station
 
 WIRE = Path(__file__).parent.parent / "data" / "wire"
@@ -266,6 +266,31 @@ async def authorized(station: Station, id_tag: str) -> Payload:
     answer = await station.call("Authorize", {"idToken": {"idToken": id_tag, "type": "ISO14443"}})
     info = answer["idTokenInfo"]
     return {"status": info["status"], "group": info.get("groupIdToken", {}).get("idToken")}
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+async def test_a_listed_member_of_a_reservations_group_is_told_to_charger_and_workflow(
+    house: House, charger: Charger, temporal: Temporal, version: str
+) -> None:
+    await house.directory.tokens.put(Token("MEMBER", "FLEET"))
+    row = await house.listen(charger.id, id_tag="Driver", parent_id_tag="Fleet")
+    async with house.station(version) as station:
+        # In the reservation's own spelling: some chargers compare it case by case.
+        assert await authorized(station, "member") == {"status": "Accepted", "group": "Fleet"}
+        if version == "1.6":
+            answer = await station.call(
+                "StartTransaction", REQUESTS["1.6", "StartTransaction"] | {"idTag": "member"}
+            )
+            group = answer["idTagInfo"]["parentIdTag"]
+        else:
+            token = {"idToken": "member", "type": "ISO14443"}
+            started_201 = REQUESTS["2.0.1", "TransactionEvent"]
+            answer = await station.call("TransactionEvent", started_201 | {"idToken": token})
+            group = answer["idTokenInfo"]["groupIdToken"]["idToken"]
+        assert group == "Fleet"
+        await until(lambda: temporal.signals(row.workflow_id))
+    (started,) = temporal.said("transaction_started")
+    assert (started.id_tag, started.parent_id_tag, started.port_number) == ("member", "Fleet", 1)
 
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
