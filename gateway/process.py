@@ -19,6 +19,7 @@ from temporalio.worker import Worker
 from activities.charger import ChargerCommands
 from directory import Directory
 from gateway.delivery import Deliverer
+from gateway.housekeeping import keep_house
 from gateway.load import Load, tell_load
 from gateway.message_log import MessageLog
 from gateway.registry import Registry
@@ -37,6 +38,8 @@ DRAIN = timedelta(seconds=45)
 _COMMANDS_AT_ONCE = 2000
 _HEARTBEAT_EVERY = 5.0  # seconds; the directory takes us for dead after 15
 _RETRY_AFTER = 2.0
+_WITHDRAW_WITHIN = 3.0
+_COMMANDS_UNDER_WAY = 1.0  # seconds from a look at the route to the activity that was sent there
 
 
 async def run(
@@ -49,8 +52,9 @@ async def run(
 ) -> None:
     """Serve chargers until SIGTERM, SIGINT or `stop`, then drain. Raises PortInUse.
 
-    Draining: new sockets are refused, running activities end (`DRAIN`), sockets close with 1012, links are
-    cleared. The client may be lazy: a worker needs one that has connected, which is then made here.
+    Draining: no new command is routed here and new sockets are refused, running activities end (`DRAIN`),
+    sockets close with 1012, links are cleared. The client may be lazy: a worker needs one that has connected,
+    which is then made here.
     """
     stop = stop or asyncio.Event()
     incarnation = secrets.token_hex(6)
@@ -85,15 +89,22 @@ async def run(
                 asyncio.create_task(_beat(directory, incarnation, gateway_id, queue)),
                 asyncio.create_task(deliverer.sweep()),
                 asyncio.create_task(messages.run()),
+                asyncio.create_task(keep_house(directory)),
                 asyncio.create_task(tell_load(look, settings.load_log_interval)),
             ]
-            worker = asyncio.create_task(_work(client, queue, ChargerCommands(registry, directory), stop))
+            last_call = asyncio.Event()
+            worker = asyncio.create_task(
+                _work(client, queue, ChargerCommands(registry, directory), last_call)
+            )
             try:
                 await stop.wait()
             finally:
                 log.info("gateway_draining", charger_count=len(registry))
-                stop.set()
                 server.refuse_new()
+                await _withdraw(directory, incarnation)
+                if len(registry):
+                    await asyncio.sleep(_COMMANDS_UNDER_WAY)
+                last_call.set()
                 await asyncio.gather(worker, return_exceptions=True)
                 await server.close()
                 await _cancelled(background)
@@ -157,6 +168,16 @@ async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _withdraw(directory: Directory, incarnation: str) -> None:
+    """Have new commands wait for the chargers' next gateway: here they would wait for nobody."""
+    try:
+        async with asyncio.timeout(_WITHDRAW_WITHIN):
+            await directory.links.drain(incarnation)
+    except Exception:
+        # Those commands lose the few seconds until Temporal finds nobody on our queue.
+        log.exception("gateway_not_withdrawn")
 
 
 async def _sign_off(directory: Directory, incarnation: str, messages: MessageLog) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio import workflow
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.testing import WorkflowEnvironment
@@ -198,3 +198,41 @@ async def test_a_failure_keeps_its_type_and_detail_on_the_way_to_the_workflow(
     failure = raised.value.cause.cause
     assert isinstance(failure, ApplicationError)
     assert (failure.type, failure.details) == (NOT_SENT, ({"cause": "not_connected"},))
+
+
+async def test_a_gateway_that_stops_is_not_routed_to_and_finishes_what_is_under_way(
+    settings: Settings, temporal: Client, directory: Directory, charger: Charger
+) -> None:
+    terms = Terms(port_id=1, port_number=1, expires_at=datetime.now(UTC) + timedelta(hours=1), id_tag="ABC")
+    request = ReserveNowInput(
+        charger_id=charger.id, reservation_id=7, terms=terms, first_run_id="run-1", force=True
+    )
+    queue = f"test-{uuid.uuid4()}"
+    async with (
+        worker(temporal, queue),
+        gateway(settings, temporal, directory) as stop,
+        station(settings) as one,
+    ):
+        await one.boot()
+        link = await route(directory)
+
+        async def reserve() -> WorkflowHandle[Reserving, ReserveNowResult]:
+            return await temporal.start_workflow(
+                Reserving.run, args=[link.queue, request], id=f"test-{uuid.uuid4()}", task_queue=queue
+            )
+
+        running = await reserve()
+        first, _ = await one.asked("ReserveNow")
+        stop.set()
+
+        async def is_withdrawn() -> bool:
+            return await directory.links.route(charger.id) is None
+
+        await eventually(is_withdrawn)
+        late = await reserve()  # by a look at the route from just before
+        await one.answer(first, {"status": "Accepted"})
+        second, _ = await one.asked("ReserveNow")
+        await one.answer(second, {"status": "Accepted"})
+        for handle in (running, late):
+            assert await handle.result() == ReserveNowResult(status=ReserveStatus.ACCEPTED)
+        assert await one.closed() == (1012, "the gateway restarts")
