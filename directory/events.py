@@ -31,6 +31,13 @@ _ORPHANS = (
 )
 
 
+def store_events(connection: sa.Connection, new_events: Sequence[NewEvent]) -> list[int]:
+    """Keep all of them, as part of a transaction; their ids, in the order given."""
+    if not new_events:
+        return []
+    return sorted(connection.scalars(_STORE, [asdict(event) for event in new_events]))
+
+
 class Events:
     """The undelivered events of all chargers."""
 
@@ -48,12 +55,7 @@ class Events:
         """Keep all of them or none; their ids, in the order given."""
         if not new_events:
             return []
-        rows = [asdict(event) for event in new_events]
-
-        def work(connection: sa.Connection) -> list[int]:
-            return sorted(connection.scalars(_STORE, rows))
-
-        return await self._connections.transaction(work)
+        return await self._connections.transaction(lambda connection: store_events(connection, new_events))
 
     async def next_of(self, charger_id: int, limit: int = 100) -> list[StoredEvent]:
         """A charger's oldest undelivered events, in the order they were stored."""

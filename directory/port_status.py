@@ -1,13 +1,14 @@
 """What chargers report of their connectors, and the one status a port has from that."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from directory.connections import Connections
-from directory.records import StatusChange
+from directory.events import store_events
+from directory.records import NewEvent, StatusChange
 from directory.tables import chargers, connectors, ports
 
 _FIRST_THAT_APPLIES = ("Occupied", "Reserved", "Available", "Faulted", "Unavailable")
@@ -63,8 +64,12 @@ class PortStatuses:
         vendor_error_code: str | None = None,
         info: str | None = None,
         create: bool = False,
+        tell: Callable[[StatusChange], Sequence[NewEvent]] = lambda change: (),
     ) -> StatusChange | None:
         """Keep a connector's status; what it changes of its port's, or None.
+
+        The events that `tell` makes of a change are kept with it, both or neither: a repeat of the report
+        is no change any more.
 
         None also for a port Berth does not know, unless `create` adds it. `status_at` of the port becomes
         `at` with every report. A connector of 1.6 is a port: its status is the port's, as reported.
@@ -102,7 +107,11 @@ class PortStatuses:
                         "info": info,
                     },
                 )
-            return None if after == before else StatusChange(port_id, port_number, before, after)
+            if after == before:
+                return None
+            change = StatusChange(port_id, port_number, before, after)
+            store_events(connection, tell(change))
+            return change
 
         return await self._connections.transaction(work)
 

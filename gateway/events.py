@@ -44,7 +44,14 @@ class Outbox:
 
     async def put(self, events: Iterable[tuple[LiveReservation, Event]]) -> None:
         """Store all of them or none, each for its listener."""
-        new = [
+        new = self.written(events)
+        if new:
+            await self._directory.events.store_many(new)
+            self.note_stored()
+
+    def written(self, events: Iterable[tuple[LiveReservation, Event]]) -> list[NewEvent]:
+        """Each as it is stored for its listener."""
+        return [
             NewEvent(
                 self._charger_id,
                 listener.workflow_id,
@@ -53,9 +60,10 @@ class Outbox:
             )
             for listener, event in events
         ]
-        if new:
-            await self._directory.events.store_many(new)
-            self._is_filled = True
+
+    def note_stored(self) -> None:
+        """Events of this charger were stored: there is something to deliver."""
+        self._is_filled = True
 
     def release(self) -> None:
         """Have stored events delivered; called once the CALL that brought them is answered."""

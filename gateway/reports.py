@@ -9,7 +9,15 @@ from datetime import UTC, datetime
 
 import structlog
 
-from directory import Capabilities, Charger, Directory, LiveReservation, Transaction
+from directory import (
+    Capabilities,
+    Charger,
+    Directory,
+    LiveReservation,
+    NewEvent,
+    StatusChange,
+    Transaction,
+)
 from gateway import events
 from gateway.events import Outbox
 from settings import Settings
@@ -139,6 +147,13 @@ class ChargerReports:
         if self._ports.get(place) == report:
             return
         at = _now()
+        listeners = await self.outbox.listeners()
+
+        def tell(change: StatusChange) -> list[NewEvent]:
+            event = PortStatusChanged(at=at, port_number=change.port_number, status=change.after)
+            concerned = events.of_port(listeners, change.port_number)
+            return self.outbox.written((listener, event) for listener in concerned)
+
         change = await self._directory.chargers.record_status(
             self.charger_id,
             report.port_number,
@@ -149,6 +164,7 @@ class ChargerReports:
             vendor_error_code=report.vendor_error_code,
             info=report.info,
             create=self._settings.unknown_chargers == "register",
+            tell=tell,
         )
         if change is not None:
             log.info(
@@ -157,9 +173,7 @@ class ChargerReports:
                 port_number=change.port_number,
                 status=change.after,
             )
-            event = PortStatusChanged(at=at, port_number=change.port_number, status=change.after)
-            concerned = events.of_port(await self.outbox.listeners(), change.port_number)
-            await self.outbox.put([(listener, event) for listener in concerned])
+            self.outbox.note_stored()
         self._ports[place] = report
 
     async def token(self, id_tag: str | None) -> TokenVerdict:

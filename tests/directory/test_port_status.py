@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from directory import Charger, Directory, NewCharger, StatusChange
+from directory import Charger, Directory, NewCharger, NewEvent, StatusChange
 
 
 async def test_a_report_changes_its_port_once(directory: Directory, charger: Charger, now: datetime) -> None:
@@ -17,6 +17,25 @@ async def test_a_report_changes_its_port_once(directory: Directory, charger: Cha
         port.id, 1, "Preparing", "Charging"
     )
     assert await report(charger.id, 2, 2, "Charging", later) is not None, "the other port has its own"
+
+
+async def test_a_change_and_its_events_are_kept_together_or_not_at_all(
+    directory: Directory, charger: Charger, now: datetime
+) -> None:
+    report = directory.chargers.record_status
+
+    def tell(change: StatusChange) -> list[NewEvent]:
+        return [NewEvent(charger.id, "reservation-1-7", "port_status", f'"{change.after}"')]
+
+    def fail(change: StatusChange) -> list[NewEvent]:
+        raise RuntimeError("killed here")
+
+    with pytest.raises(RuntimeError, match="killed here"):
+        await report(charger.id, 1, 1, "Faulted", now, tell=fail)
+    assert await report(charger.id, 1, 1, "Faulted", now, tell=tell) is not None
+    assert await report(charger.id, 1, 1, "Faulted", now, tell=tell) is None
+    stored = await directory.events.next_of(charger.id)
+    assert [event.payload_json for event in stored] == ['"Faulted"']
 
 
 async def test_the_last_report_is_kept_with_its_details(

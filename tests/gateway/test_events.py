@@ -112,6 +112,23 @@ async def test_a_port_status_is_told_when_it_changes_and_to_whom_it_concerns(
     ]
 
 
+async def test_a_status_that_could_not_be_told_is_told_when_it_is_repeated(
+    house: House, charger: Charger, temporal: Temporal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await house.listen(charger.id)
+
+    async def fail(*_: object) -> None:
+        raise OSError("the database is busy")
+
+    async with house.station() as station:
+        with monkeypatch.context() as patch:
+            patch.setattr(house.directory.live, "of_charger", fail)
+            assert (await station.ask("StatusNotification", status(1, "Faulted")))[2] == "InternalError"
+        await station.call("StatusNotification", status(1, "Faulted"))
+        await until(lambda: temporal.heard)
+    assert temporal.signals(row.workflow_id) == ["port_status"]
+
+
 async def test_a_transaction_is_told_by_port_reservation_token_and_group(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
