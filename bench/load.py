@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-TIMEOUT = 60.0  # seconds
+TIMEOUT = 45.0  # seconds; longer than Berth itself lets a caller wait
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Round:
 
     latencies: list[float]  # seconds
     elapsed: float  # seconds
-    unanswered: int  # 202 or 5xx: the charger's word did not come in time
+    unanswered: int  # 202, 5xx or nothing: the charger's word did not come in time
 
     @property
     def rate(self) -> float:
@@ -68,7 +68,10 @@ async def load(path: Path, count: int, concurrency: int) -> Round:
 async def _reserve(http: httpx.AsyncClient, path: Path) -> tuple[int, float]:
     body = next(path.bodies)
     started = time.perf_counter()
-    response = await http.post(path.url, json=body)
+    try:
+        response = await http.post(path.url, json=body)
+    except httpx.ReadTimeout:
+        return httpx.codes.GATEWAY_TIMEOUT, TIMEOUT
     elapsed = time.perf_counter() - started
     is_late = response.status_code == 202 or response.is_server_error
     if not is_late and '"Accepted"' not in response.text:
