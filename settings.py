@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     )
     max_days_ahead: int = Field(31, ge=1, description="How far ahead expiryDate may be, in days.")
     rate_limit: int = Field(200, ge=0, description="Requests a minute per API key; 0 = no limit.")
+    rate_limit_store: SecretStr | None = Field(
+        None,
+        description="A Redis URL (redis://, rediss://), where API processes count requests together; "
+        "else each counts for itself.",
+    )
     payload_key: SecretStr | None = Field(None, description="Key that encrypts Temporal payloads.")
     temporal_cli: Path | None = Field(
         None, description="The Temporal command line tool whose server `berth up` starts."
@@ -74,6 +79,13 @@ class Settings(BaseSettings):
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("must have at least 32 characters")
+        return value
+
+    @field_validator("rate_limit_store")
+    @classmethod
+    def _is_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://")):
+            raise ValueError("must begin with redis:// or rediss://")
         return value
 
     @model_validator(mode="after")
