@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from fastapi import Response
 from pydantic import BaseModel
 
-from api.schemas import Data
+from api.schemas.base import Data
 
 
 def answer(

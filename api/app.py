@@ -6,9 +6,14 @@ from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from temporalio.client import Client
 
-from api import chargers, health, reservations
+from api import chargers, health, keys, ocpp_messages, reservations, tokens
+from api.documentation_pages import add_pages
 from api.envelope import Envelope
 from api.errors import handle_errors
+from api.forwarded_cancels import ForwardedCancels
+from api.key_use import KeyUse
+from api.rate_limit import RateLimit
+from api.reservation_list import ReservationList
 from api.reservations_client import Reservations
 from api.services import Services
 from directory import Directory
@@ -16,6 +21,15 @@ from settings import Settings
 
 # For the documentation: ApiRoute does the work.
 _bearer = Depends(HTTPBearer(auto_error=False, description="The API key, from `berth key create`."))
+
+_DESCRIPTION = """
+Every call below `/api` needs `Authorization: Bearer {api_key}`. A key sees the chargers in its scope; what
+lies outside is as if it did not exist. Times are ISO 8601 in UTC, unknown fields are ignored. Every error is
+`{"error": "<sentence>"}`, and every response has an `X-Request-Id`.
+
+A key may make so many requests a minute (200 by default); a 429 says in `Retry-After` when the next minute
+begins.
+"""
 
 # Its logs would quote bodies, tokens included; Temporal's and ours are traced where they are made.
 _NO_TELEMETRY: Any = {
@@ -30,20 +44,39 @@ _NO_TELEMETRY: Any = {
 def create_app(settings: Settings, client: Client, directory: Directory) -> FastAPI:
     """The application; it closes neither `client` nor `directory`.
 
-    A lazy client lets it start while Temporal is down; requests then answer 503.
+    A lazy client lets it start while Temporal is down; requests then answer 503. `close` ends it.
     """
     app = FastAPI(
         title="Berth",
         summary="Reserves charging ports and keeps its word.",
+        description=_DESCRIPTION,
         version="0.1.0",
+        docs_url=None,  # add_pages
+        redoc_url=None,
         redirect_slashes=False,
         strict_content_type=False,  # JsonRequest decides
         telemetry=_NO_TELEMETRY,
     )
-    app.state.services = Services(settings, directory, Reservations(client))
-    app.include_router(reservations.router, dependencies=[_bearer])
-    app.include_router(chargers.router, dependencies=[_bearer])
+    app.state.services = Services(
+        settings,
+        directory,
+        Reservations(client),
+        ReservationList(client),
+        ForwardedCancels(client),
+        RateLimit(settings),
+        KeyUse(directory),
+    )
+    for part in (reservations, chargers, ocpp_messages, keys, tokens):
+        app.include_router(part.router, dependencies=[_bearer])
     app.include_router(health.router)
+    add_pages(app)
     handle_errors(app)
     app.add_middleware(Envelope)
     return app
+
+
+async def close(app: FastAPI) -> None:
+    """Write what waits, and close what the application opened by itself."""
+    services: Services = app.state.services
+    await services.key_use.close()
+    await services.rate_limit.close()

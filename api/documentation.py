@@ -2,42 +2,67 @@
 
 from typing import Any
 
-from api.schemas import Error
+from api.schemas.base import Error
 
 _ERRORS = {
     400: "The request breaks a rule; the sentence names the field and the rule.",
     401: "No API key, or not a good one.",
     403: "The API key lacks the right.",
     404: "It does not exist, or lies outside the key's scope.",
-    409: "It exists already.",
+    409: "It contradicts what is there already; the sentence says what.",
     413: "The body has more than 64 KiB.",
-    503: "No answer from Temporal; the sentence says whether nothing was started or the outcome is unknown.",
+    429: "More requests in a minute than an API key may make.",
+    500: "Something failed on our side; the log knows more under the request's id.",
+    503: "No answer from Temporal or from the directory; the sentence says what is known of the outcome.",
 }
-_REQUEST_ID = {
-    "X-Request-Id": {
-        "description": "Names the request in the log; yours when you sent one.",
-        "schema": {"type": "string"},
-    }
+
+
+def _header(description: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"description": description, "schema": schema or {"type": "string"}}
+
+
+_REQUEST_ID = {"X-Request-Id": _header("Names the request in the log; yours when you sent one.")}
+_LOCATION = {"Location": _header("Where to look.")}
+_CHALLENGE = {"WWW-Authenticate": _header("Always `Bearer`.")}
+_RETRY_AFTER = {
+    "Retry-After": _header("Seconds after which to try again.", {"type": "integer", "minimum": 1})
 }
-_LOCATION = {"Location": {"description": "Where to look.", "schema": {"type": "string"}}}
+_MORE_HEADERS = {401: _CHALLENGE, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
+
+_OF_EVERY_ROUTE = (401, 429, 500, 503)
+"""A key is asked for first; the directory is asked for the key."""
 
 Responses = dict[int | str, dict[str, Any]]
 
 
-def responses(*errors: int, pending: Any = None) -> Responses:
-    """The errors of a route, and its 202 when the outcome may be `pending`.
+def responses(*errors: int, success: int = 200, located: bool = False, pending: Any = None) -> Responses:
+    """The errors of a route below /api, the headers of its success, and its 202 when it may be `pending`.
 
     Every route may answer `default`, which also keeps FastAPI's own 422 out of the document.
     """
-    documented: Responses = {
-        status: {"model": Error, "description": _ERRORS[status], "headers": _REQUEST_ID} for status in errors
-    }
+    documented = public_responses(*errors, *_OF_EVERY_ROUTE, success=success)
+    if located:
+        documented[success]["headers"] |= _LOCATION
     if pending is not None:
         documented[202] = {
             "model": pending,
             "description": "Not known yet: look again.",
             "headers": _REQUEST_ID | _LOCATION,
         }
+    return documented
+
+
+def public_responses(*errors: int, success: int = 200) -> Responses:
+    """The same of a route that asks for no API key."""
+    documented: Responses = {
+        status: {
+            "model": Error,
+            "description": _ERRORS[status],
+            "headers": _REQUEST_ID | _MORE_HEADERS.get(status, {}),
+        }
+        for status in sorted(set(errors))
+    }
+    documented[success] = {"headers": dict(_REQUEST_ID)}
     documented["default"] = {
         "model": Error,
         "description": "Anything else that is wrong.",

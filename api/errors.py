@@ -5,10 +5,11 @@ ApiError
 ├── Unauthorized   401  no API key, or not a good one
 ├── Forbidden      403  the key lacks a right
 ├── NotFound       404  it does not exist, or lies outside the key's scope
-├── Conflict       409  it exists already
+├── Conflict       409  it contradicts what is there already
 ├── BodyTooLarge   413
+├── TooMany        429  more requests than the key may make
 ├── Failed         500  a fault of ours
-└── Unavailable    503  Temporal does not answer, or not now
+└── Unavailable    503  Temporal does not answer, or not now; the directory likewise
 """
 
 import re
@@ -17,12 +18,17 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+import structlog
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from directory import UnreachableError
+
+log = structlog.get_logger(__name__)
+
 RETRY_AFTER = 5
-"""Seconds after which a caller may repeat a request that met an unreachable Temporal."""
+"""Seconds after which a caller may repeat a request that met an unreachable Temporal or directory."""
 
 
 class ApiError(HTTPException):
@@ -62,7 +68,7 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """Another one has this value already."""
+    """It contradicts what is there already."""
 
     status = HTTPStatus.CONFLICT
 
@@ -73,6 +79,15 @@ class BodyTooLarge(ApiError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+class TooMany(ApiError):
+    """More requests than the key may make; `retry_after` in seconds."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, sentence: str, retry_after: int) -> None:
+        super().__init__(sentence, {"Retry-After": str(retry_after)})
+
+
 class Failed(ApiError):
     """A fault of ours; the log knows more."""
 
@@ -80,7 +95,7 @@ class Failed(ApiError):
 
 
 class Unavailable(ApiError):
-    """Temporal is unreachable or saturated; the sentence says what is known of the outcome."""
+    """Temporal or the directory is away or saturated; the sentence says what is known of the outcome."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -98,6 +113,7 @@ def handle_errors(app: FastAPI) -> None:
     """Give every error that FastAPI or Starlette answers our shape."""
     app.add_exception_handler(StarletteHTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(UnreachableError, _directory_error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -120,6 +136,13 @@ async def _validation_error(_: Request, error: Exception) -> Response:
     return error_response(HTTPStatus.BAD_REQUEST, "; ".join(map(_rule, error.errors())))
 
 
+async def _directory_error(request: Request, error: Exception) -> Response:
+    # A route asks the directory for all that it needs before Temporal hears of the request.
+    log.warning("directory_unreachable", error=str(error))
+    unavailable = Unavailable("the directory does not answer; no charger was asked: repeat the request")
+    return error_response(unavailable.status_code, unavailable.detail, unavailable.headers)
+
+
 def _rule(problem: Mapping[str, Any]) -> str:
     field = _field(problem["loc"])
     if not field:
@@ -136,5 +159,5 @@ def _field(location: Sequence[str | int]) -> str:
 
 def _words(message: str) -> str:
     """Pydantic's message as the rule alone: "Input should be a valid integer" → "must be a valid integer"."""
-    message = message.removeprefix("Value error, ").partition(", unable to parse")[0]
+    message = re.split(", unable to parse| after validation, not ", message.removeprefix("Value error, "))[0]
     return re.sub(r"^[A-Z][a-z]+ should (be|have|match)", r"must \1", message)

@@ -6,9 +6,9 @@ from datetime import timedelta
 from fastapi import APIRouter, Response
 
 from api.answers import written
-from api.documentation import responses
+from api.documentation import public_responses
 from api.errors import Unavailable
-from api.schemas import Health
+from api.schemas.health import Health
 from api.services import Here, Services
 from directory import UnreachableError
 
@@ -18,14 +18,14 @@ TEMPORAL_WITHIN = timedelta(seconds=2)
 DIRECTORY_WITHIN = timedelta(seconds=2)
 
 
-@router.get("/live", summary="Whether the process lives", response_model=Health)
+@router.get("/live", summary="Whether the process lives", response_model=Health, responses=public_responses())
 async def live() -> Response:
     """Says nothing of Temporal or the database: a restart would not mend them."""
     return written(Health(status="ok"))
 
 
 @router.get(
-    "/ready", summary="Whether requests can be served", response_model=Health, responses=responses(503)
+    "/ready", summary="Whether requests can be served", response_model=Health, responses=public_responses(503)
 )
 async def ready(here: Here) -> Response:
     """Asks Temporal and the directory."""

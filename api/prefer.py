@@ -3,9 +3,22 @@
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Header
 
 MAX_WAIT = 60
 """Seconds; a longer wait is shortened, as the RFC lets a server do."""
+
+Prefer = Annotated[
+    str | None,
+    Header(
+        description="`wait=N`: wait at most N seconds (0 to 60) for the charger's word, also while it is "
+        "offline; `respond-async`: do not wait (RFC 7240). Default: a little longer than a charger may take.",
+        examples=["wait=10"],
+    ),
+]
+"""For the documentation; `preferred_wait` reads all of the headers."""
 
 _WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
 

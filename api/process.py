@@ -11,7 +11,7 @@ import structlog
 import uvicorn
 from temporalio.client import Client
 
-from api.app import create_app
+from api.app import close, create_app
 from directory import Directory
 from settings import Settings
 
@@ -31,8 +31,9 @@ async def run(settings: Settings, client: Client, directory: Directory) -> None:
     listener = _listen(settings.api_host, settings.api_port)
     if settings.bootstrap_api_key is not None:
         await directory.keys.ensure_bootstrap(settings.bootstrap_api_key.get_secret_value())
+    app = create_app(settings, client, directory)
     config = uvicorn.Config(
-        create_app(settings, client, directory),
+        app,
         access_log=False,  # Envelope writes a line for each request
         log_config=None,
         log_level="warning",
@@ -42,7 +43,10 @@ async def run(settings: Settings, client: Client, directory: Directory) -> None:
     )
     host, port = listener.getsockname()[:2]
     log.info("api_listening", host=host, port=port)
-    await _Server(config).serve(sockets=[listener])
+    try:
+        await _Server(config).serve(sockets=[listener])
+    finally:
+        await close(app)
     log.info("api_stopped")
 
 

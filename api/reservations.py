@@ -1,4 +1,4 @@
-"""/api/ocpp/reservations: reserve, cancel, look."""
+"""/api/ocpp/reservations: reserve, cancel, look, list."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -6,32 +6,40 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from api.answers import answer
+from api.answers import answer, written
 from api.auth import allowed, may_see
 from api.documentation import responses
 from api.errors import BadRequest, NotFound, Unavailable
-from api.prefer import preferred_wait
-from api.reservations_client import NOT_TAKEN_UP, UNKNOWN_RESERVATION, Sight
+from api.idempotency import IdempotencyKey, answered_once
+from api.paging import ThisPage
+from api.prefer import Prefer, preferred_wait
+from api.reservation_list import Listed
+from api.reservations_client import NOT_TAKEN_UP, Sight
 from api.route import ApiRoute
-from api.schemas import (
+from api.schemas.base import Data, Page
+from api.schemas.reservations import (
     CancelBody,
     CancelOutcome,
     ChargerIdInPath,
-    Data,
+    ChargerIdInQuery,
+    PortIdInQuery,
     Reservation,
     ReservationBody,
     ReservationIdInPath,
+    ReservationItem,
     ReservationOutcome,
+    StateInQuery,
     TimelineItem,
 )
 from api.services import Here, Services
-from directory import ApiKey, PortTarget
+from directory import ApiKey, Charger, ChargerTarget, PortTarget
 from settings import Settings
 from workflows.messages import (
     PENDING,
     CancelAnswer,
     CancelRequest,
     CancelStatus,
+    ForwardCancelInput,
     IdTagType,
     Policy,
     ReservationStart,
@@ -47,6 +55,9 @@ PATH = "/api/ocpp/reservations"
 NO_RESPONSE = "NoResponse"
 """Reason: the charger did not answer in time."""
 
+CHARGER_OFFLINE = "ChargerOffline"
+"""Reason: the charger is not connected."""
+
 router = APIRouter(prefix=PATH, tags=["reservations"], route_class=ApiRoute)
 
 Reserver = Annotated[ApiKey, Depends(allowed("reservations"))]
@@ -57,18 +68,44 @@ Reader = Annotated[ApiKey, Depends(allowed("reservations", "read"))]
     "",
     summary="Reserve a port",
     response_model=Data[ReservationOutcome],
-    responses=responses(400, 401, 403, 404, 413, 503, pending=Data[ReservationOutcome]),
+    responses=responses(400, 403, 404, 409, 413, pending=Data[ReservationOutcome]),
 )
-async def reserve(body: ReservationBody, request: Request, key: Reserver, here: Here) -> Response:
-    """Reserve a port for one driver until an expiry date.
+async def reserve(
+    body: ReservationBody,
+    request: Request,
+    key: Reserver,
+    here: Here,
+    prefer: Prefer = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Reserve a port, or any port of a charger, for one driver until an expiry date.
 
-    The answer is the charger's word. `Prefer: wait=N` (0 to 60 seconds) or `Prefer: respond-async` bound the
-    wait; an offline charger answers 202 at once unless `wait` asks to hold.
+    The answer is the charger's word; a charger without the Reservation profile rejects. The same request
+    again asks for the same reservation, and nothing is reserved twice.
+
+    A charger that is offline, or has not answered in time: 202 `Pending`; the reservation goes on by itself,
+    look at it. Who uses it: a `Central` token (the default) by a remote start; a card at the charger's reader
+    needs `ISO14443` or `ISO15693`. Members of the group `parentIdTag` must be listed (`/api/tokens`) for
+    chargers that ask Berth about them.
     """
     _check_expiry(body.expiry_date, here.settings)
-    target = await here.directory.chargers.port_target(body.port_id)
-    if target is None or not may_see(key, target.charger_id, target.site_id):
-        raise NotFound(f"portId: there is no port {body.port_id}")
+    target = await _target(body, key, here)
+    wait = _wait(request, key)
+
+    async def ask(name: str | None) -> Response:
+        return await _reserve(body, target, wait, key, here, name)
+
+    return await answered_once(idempotency_key, body, key, here, ask)
+
+
+async def _reserve(
+    body: ReservationBody,
+    target: PortTarget | ChargerTarget,
+    wait: timedelta | None,
+    key: ApiKey,
+    here: Services,
+    name: str | None,
+) -> Response:
     start = ReservationStart(
         charger_id=target.charger_id,
         ocpp_identity=target.ocpp_identity,
@@ -76,8 +113,8 @@ async def reserve(body: ReservationBody, request: Request, key: Reserver, here: 
         site_id=target.site_id,
         policy=_policy(here.settings),
     )
-    ask = _ask(body, target, _wait(request, key), here.settings, key)
-    told = await here.reservations.reserve(start, ask)
+    ask = _ask(body, target, wait, here.settings, key)
+    told = await here.reservations.reserve(start, ask, name)
     if told.status == PENDING and key.flipturn:
         told = await _refused(told, start, here)
     terms = told.holds or ask.terms
@@ -97,28 +134,123 @@ async def reserve(body: ReservationBody, request: Request, key: Reserver, here: 
     "/cancel",
     summary="Cancel a reservation",
     response_model=Data[CancelOutcome],
-    responses=responses(400, 401, 403, 404, 413, 503, pending=Data[CancelOutcome]),
+    responses=responses(400, 403, 404, 409, 413, pending=Data[CancelOutcome]),
 )
-async def cancel(body: CancelBody, request: Request, key: Reserver, here: Here) -> Response:
-    """Give a port free. Accepted also when the reservation had never reached the charger."""
-    await _check_charger(body.charger_id, key, here)
+async def cancel(
+    body: CancelBody,
+    request: Request,
+    key: Reserver,
+    here: Here,
+    prefer: Prefer = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Give a port free. Accepted also when the reservation had never reached the charger.
+
+    A number that no live reservation has is forwarded to the charger, and its word is the answer; when it is
+    offline: `Rejected`, reason `ChargerOffline`. A live reservation whose charger is offline: 202 `Pending`.
+    """
+    charger = await _charger(body.charger_id, key, here)
     wait = _wait(request, key)
-    ask = CancelRequest(wait=_default_wait(here.settings) if wait is None else wait)
-    told = await here.reservations.cancel(body.charger_id, body.reservation_id, ask)
-    return _answered(_cancel_outcome(body, told, key))
+
+    async def ask(_: str | None) -> Response:
+        return await _cancel(body, charger, wait, key, here)
+
+    return await answered_once(idempotency_key, body, key, here, ask)
+
+
+async def _cancel(
+    body: CancelBody, charger: Charger, wait: timedelta | None, key: ApiKey, here: Services
+) -> Response:
+    asked = CancelRequest(wait=_default_wait(here.settings) if wait is None else wait)
+    told = await here.reservations.cancel(charger.id, body.reservation_id, asked)
+    if told is None or (told.state.is_end and told.status == CancelStatus.REJECTED):
+        return _answered(await _forward(body, charger, told, asked.wait, key, here))
+    outcome = CancelOutcome(
+        status=told.status,
+        reservation_id=body.reservation_id,
+        charger_id=charger.id,
+        state=told.state,
+        reason=told.reason,
+    )
+    return _answered(_without_pending(outcome, key))
+
+
+async def _forward(
+    body: CancelBody,
+    charger: Charger,
+    ended: CancelAnswer | None,
+    wait: timedelta,
+    key: ApiKey,
+    here: Services,
+) -> CancelOutcome:
+    """The charger's word on a number that no live reservation has; `ended`: one had it before."""
+    outcome = CancelOutcome(
+        status=CancelStatus.REJECTED,
+        reservation_id=body.reservation_id,
+        charger_id=charger.id,
+        state=None if ended is None else ended.state,
+        reason=CHARGER_OFFLINE,
+    )
+    if not charger.online:
+        return outcome
+    told = await here.forwarded_cancels.send(
+        ForwardCancelInput(
+            charger_id=charger.id,
+            ocpp_identity=charger.ocpp_identity,
+            reservation_id=body.reservation_id,
+            policy=_policy(here.settings),
+        ),
+        wait,
+    )
+    if told is None:
+        return _without_pending(outcome.model_copy(update={"status": PENDING, "reason": NO_RESPONSE}), key)
+    return outcome.model_copy(update={"status": told.status, "reason": told.reason})
+
+
+@router.get(
+    "",
+    summary="List the reservations",
+    response_model=Page[ReservationItem],
+    responses=responses(400, 403),
+)
+async def list_all(
+    key: Reader,
+    here: Here,
+    asked: ThisPage,
+    charger_id: ChargerIdInQuery = None,
+    port_id: PortIdInQuery = None,
+    state: StateInQuery = None,
+) -> Response:
+    """The reservations in the key's scope, newest first.
+
+    Those that live come first, the last one asked for at the top; then those that ended, the last one to end
+    at the top. The list is a moment old (usually under a second): for one reservation as it stands this
+    moment, look at it alone. Ended ones stay for as long as Temporal's retention. A number that was used
+    again is there once for each time. A reservation belongs to the site that its charger had at the start.
+    """
+    found, position = await here.reservation_list.page(
+        site_ids=key.site_ids,
+        charger_ids=key.charger_ids,
+        charger_id=charger_id,
+        port_id=port_id,
+        state=state,
+        limit=asked.limit,
+        after=asked.after,
+    )
+    return written(Page(data=[_item(listed) for listed in found], pagination=asked.pagination(position)))
 
 
 @router.get(
     "/{chargerId}/{reservationId}",
     summary="Look at a reservation",
     response_model=Data[Reservation],
-    responses=responses(400, 401, 403, 404, 503),
+    responses=responses(400, 403, 404),
 )
 async def look(
     charger_id: ChargerIdInPath, reservation_id: ReservationIdInPath, key: Reader, here: Here
 ) -> Response:
     """A reservation as it stands this moment, with its story."""
-    await _check_charger(charger_id, key, here)
+    await _charger(charger_id, key, here)
     sight = await here.reservations.look(charger_id, reservation_id)
     if sight is None:
         raise NotFound(f"reservationId: charger {charger_id} has no reservation {reservation_id}")
@@ -133,10 +265,29 @@ def _check_expiry(expires_at: datetime, settings: Settings) -> None:
         raise BadRequest(f"expiryDate: must be at most {settings.max_days_ahead} days ahead")
 
 
-async def _check_charger(charger_id: int, key: ApiKey, here: Services) -> None:
+async def _target(body: ReservationBody, key: ApiKey, here: Services) -> PortTarget | ChargerTarget:
+    """Where the reservation goes. Raises BadRequest and NotFound."""
+    if body.port_id is None and body.charger_id is None:
+        raise BadRequest("portId: is required; or chargerId, for any port of that charger")
+    target: PortTarget | ChargerTarget | None
+    if body.port_id is not None:
+        target = await here.directory.chargers.port_target(body.port_id)
+        unknown = f"portId: there is no port {body.port_id}"
+    else:
+        target = await here.directory.chargers.charger_target(body.charger_id or 0)
+        unknown = f"chargerId: there is no charger {body.charger_id}"
+    if target is None or not may_see(key, target.charger_id, target.site_id):
+        raise NotFound(unknown)
+    if body.charger_id not in (None, target.charger_id):
+        raise BadRequest(f"chargerId: port {body.port_id} is not one of charger {body.charger_id}")
+    return target
+
+
+async def _charger(charger_id: int, key: ApiKey, here: Services) -> Charger:
     charger = await here.directory.chargers.by_id(charger_id)
     if charger is None or not may_see(key, charger.id, charger.site_id):
         raise NotFound(f"chargerId: there is no charger {charger_id}")
+    return charger
 
 
 def _policy(settings: Settings) -> Policy:
@@ -158,15 +309,19 @@ def _default_wait(settings: Settings) -> timedelta:
 
 
 def _ask(
-    body: ReservationBody, target: PortTarget, wait: timedelta | None, settings: Settings, key: ApiKey
+    body: ReservationBody,
+    target: PortTarget | ChargerTarget,
+    wait: timedelta | None,
+    settings: Settings,
+    key: ApiKey,
 ) -> ReserveRequest:
     route = None
     if target.queue is not None and target.epoch is not None:
         route = Route(queue=target.queue, epoch=target.epoch)
     return ReserveRequest(
         terms=Terms(
-            port_id=target.port_id,
-            port_number=target.port_number,
+            port_id=target.port_id if isinstance(target, PortTarget) else None,
+            port_number=target.port_number if isinstance(target, PortTarget) else None,
             expires_at=body.expiry_date,
             id_tag=body.id_tag,
             id_tag_type=body.id_token_type or IdTagType.CENTRAL,
@@ -192,17 +347,12 @@ async def _refused(told: ReserveAnswer, start: ReservationStart, here: Services)
     )
 
 
-def _cancel_outcome(body: CancelBody, told: CancelAnswer | None, key: ApiKey) -> CancelOutcome:
-    outcome = CancelOutcome(
-        status=CancelStatus.REJECTED, reservation_id=body.reservation_id, charger_id=body.charger_id
-    )
-    if told is None:
-        return outcome.model_copy(update={"reason": UNKNOWN_RESERVATION})
-    found = {"status": told.status, "state": told.state, "reason": told.reason}
-    if told.status == PENDING and key.flipturn:
-        # The cancel goes on; asked again, it answers as it then stands.
-        found |= {"status": CancelStatus.REJECTED, "reason": told.reason or NO_RESPONSE}
-    return outcome.model_copy(update=found)
+def _without_pending(outcome: CancelOutcome, key: ApiKey) -> CancelOutcome:
+    """For a Flipturn key: the cancel goes on; asked again, it answers as it then stands."""
+    if outcome.status != PENDING or not key.flipturn:
+        return outcome
+    rejected = {"status": CancelStatus.REJECTED, "reason": outcome.reason or NO_RESPONSE}
+    return outcome.model_copy(update=rejected)
 
 
 def _answered(outcome: ReservationOutcome | CancelOutcome) -> Response:
@@ -210,6 +360,18 @@ def _answered(outcome: ReservationOutcome | CancelOutcome) -> Response:
         return answer(outcome, leave_out_unknown=True)
     location = f"{PATH}/{outcome.charger_id}/{outcome.reservation_id}"
     return answer(outcome, 202, {"Location": location}, leave_out_unknown=True)
+
+
+def _item(listed: Listed) -> ReservationItem:
+    return ReservationItem(
+        reservation_id=listed.reservation_id,
+        charger_id=listed.charger_id,
+        port_id=listed.port_id,
+        state=listed.state,
+        expiry_date=listed.expires_at,
+        created_at=listed.created_at,
+        ended_at=listed.ended_at,
+    )
 
 
 def _reservation(sight: Sight, settings: Settings) -> Reservation:

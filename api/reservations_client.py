@@ -15,7 +15,10 @@ import structlog
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage as Stage
 from temporalio.api.update.v1 import UpdateRef, WaitPolicy
-from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
+from temporalio.api.workflowservice.v1 import (
+    PollWorkflowExecutionUpdateRequest,
+    PollWorkflowExecutionUpdateResponse,
+)
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -66,7 +69,7 @@ ACCEPTED_WITHIN = timedelta(seconds=4)
 LOOK_WITHIN = timedelta(milliseconds=500)
 SIGNAL_WITHIN = timedelta(milliseconds=400)
 
-READ_WITHIN = timedelta(seconds=4.9)
+READ_WITHIN = timedelta(seconds=4.5)
 ANSWER_MARGIN = timedelta(seconds=5)  # the update keeps its own time; this is for a worker that died
 RESENDS = 3  # of an update that met a closing run
 
@@ -120,12 +123,16 @@ class Reservations:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def reserve(self, start: ReservationStart, request: ReserveRequest) -> ReserveAnswer:
+    async def reserve(
+        self, start: ReservationStart, request: ReserveRequest, asking: str | None = None
+    ) -> ReserveAnswer:
         """Ask for a reservation, starting its workflow unless it runs; Pending when `wait` ended first.
 
-        Raises Unavailable.
+        Who says the same `asking` again meets the earlier request instead of asking anew, unless that one was
+        answered Pending. Raises Unavailable.
         """
         workflow_id = reservation_workflow_id(start.charger_id, start.reservation_id)
+        asked = 0
 
         def send(update_id: str) -> Coroutine[Any, Any, ReserveAnswer]:
             return self._client.execute_update_with_start_workflow(
@@ -137,10 +144,18 @@ class Reservations:
             )
 
         for _ in range(1 + RESENDS):
+            update_id = str(
+                uuid4()
+            )  # a new one each time: the old one's failure would be its answer for ever
+            if asking is not None:
+                asked, told = await self._meet(workflow_id, asking, asked)
+                if told is not None:
+                    return told
+                update_id = _update_id(asking, asked)
             try:
-                return await self._update(send, workflow_id, request.wait, _NOTHING_STARTED)
+                return await self._update(send, workflow_id, request.wait, _NOTHING_STARTED, update_id)
             except _RunClosed:
-                continue
+                asked += 1
             except _StillOpen as open_:
                 if open_.state is None:
                     raise Unavailable(_NOTHING_STARTED) from None
@@ -163,7 +178,7 @@ class Reservations:
 
         for _ in range(1 + RESENDS):
             try:
-                return await self._update(send, workflow_id, request.wait, _NOTHING_CANCELLED)
+                return await self._update(send, workflow_id, request.wait, _NOTHING_CANCELLED, str(uuid4()))
             except _RunClosed:
                 pass  # or there is none; the next lines find out
             except _StillOpen as open_:
@@ -203,8 +218,8 @@ class Reservations:
         workflow_id: str,
         wait: timedelta,
         unconnected: str,
+        update_id: str,
     ) -> T:
-        update_id = str(uuid4())  # a new one each time: the old one's failure would be its answer for ever
         update = asyncio.create_task(send(update_id))
         try:
             if not await _ends(update, within=ACCEPTED_WITHIN):
@@ -219,13 +234,34 @@ class Reservations:
                 # Its end is awaited, or asyncio would log an exception that nobody asked for.
                 await asyncio.gather(update, return_exceptions=True)
 
+    async def _meet(self, workflow_id: str, asking: str, asked: int) -> tuple[int, ReserveAnswer | None]:
+        """How often `asking` was said and is over, from `asked` on; or the final answer it has."""
+        async with bounded(LOOK_WITHIN, _NOTHING_STARTED):
+            while found := await self._find_update(workflow_id, _update_id(asking, asked)):
+                if not found.HasField("outcome"):
+                    break
+                if found.outcome.HasField("success"):
+                    payloads = found.outcome.success.payloads
+                    (told,) = await self._client.data_converter.decode(payloads, [ReserveAnswer])
+                    if told.status != PENDING:
+                        return asked, told
+                asked += 1
+        return asked, None
+
     async def _progress(self, workflow_id: str, update_id: str) -> tuple[bool, ReservationState | None]:
         """Whether the update is accepted, and the state of the running reservation."""
         async with bounded(LOOK_WITHIN, _OUTCOME_UNKNOWN):
             return await asyncio.gather(self._is_accepted(workflow_id, update_id), self._state(workflow_id))
 
     async def _is_accepted(self, workflow_id: str, update_id: str) -> bool:
-        """Whether a worker has taken up the update; the server answers this without waiting."""
+        """Whether a worker has taken up the update."""
+        found = await self._find_update(workflow_id, update_id)
+        return found is not None and found.stage >= Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED
+
+    async def _find_update(
+        self, workflow_id: str, update_id: str
+    ) -> PollWorkflowExecutionUpdateResponse | None:
+        """What became of an update; the server answers this without waiting."""
         ask = PollWorkflowExecutionUpdateRequest(
             namespace=self._client.namespace,
             update_ref=UpdateRef(
@@ -234,12 +270,11 @@ class Reservations:
             wait_policy=WaitPolicy(lifecycle_stage=Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMITTED),
         )
         try:
-            found = await self._client.workflow_service.poll_workflow_execution_update(ask)
+            return await self._client.workflow_service.poll_workflow_execution_update(ask)
         except RPCError as error:
             if is_missing(error):
-                return False
+                return None
             raise
-        return found.stage >= Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED
 
     async def _state(self, workflow_id: str) -> ReservationState | None:
         """The state of the running reservation, None when none runs."""
@@ -315,6 +350,10 @@ class Reservations:
                     return False
                 raise
         return True
+
+
+def _update_id(asking: str, asked: int) -> str:
+    return f"{asking}-{asked}"
 
 
 def _cancel_of_ended(state: ReservationState) -> CancelAnswer:

@@ -8,17 +8,22 @@ from fastapi.routing import APIRoute
 
 from api.auth import authenticate
 from api.json_request import JsonRequest
+from api.services import services_of
 
 
 class ApiRoute(APIRoute):
-    """Reads the body of an authenticated caller only, and as strict JSON."""
+    """Reads the body of an authenticated caller only who has requests left, and as strict JSON."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, with the caller's key as `request.state.api_key`."""
         handler = super().get_route_handler()
 
         async def authenticated(request: Request) -> Response:
-            request.state.api_key = await authenticate(request)
+            key = await authenticate(request)
+            here = await services_of(request)
+            here.key_use.note(key.id)
+            await here.rate_limit.count(key.id)
+            request.state.api_key = key
             return await handler(JsonRequest(request.scope, request.receive))
 
         return authenticated

@@ -5,6 +5,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.forwarded_cancels import ForwardedCancels
+from api.key_use import KeyUse
+from api.rate_limit import RateLimit
+from api.reservation_list import ReservationList
 from api.reservations_client import Reservations
 from directory import Directory
 from settings import Settings
@@ -17,6 +21,10 @@ class Services:
     settings: Settings
     directory: Directory
     reservations: Reservations
+    reservation_list: ReservationList
+    forwarded_cancels: ForwardedCancels
+    rate_limit: RateLimit
+    key_use: KeyUse
 
 
 async def services_of(request: Request) -> Services:
