@@ -16,10 +16,10 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from api.app import create_app
+from api.app import close, create_app
 from directory import Charger, Directory, NewCharger, NewPort, migrate_async
 from settings import Settings
-from tests.api.scripted import SCRIPTS, Script, ScriptedReservation
+from tests.api.scripted import SCRIPTS, Script, ScriptedForwardCancel, ScriptedReservation
 from workflows.names import SEARCH_ATTRIBUTES
 
 DEV_SERVER = [
@@ -55,6 +55,7 @@ def task_queue(monkeypatch: pytest.MonkeyPatch) -> str:
     """The queue of this test's reservations."""
     queue = f"reservations-{uuid4().hex}"
     monkeypatch.setattr("api.reservations_client.RESERVATIONS_QUEUE", queue)
+    monkeypatch.setattr("api.forwarded_cancels.RESERVATIONS_QUEUE", queue)
     return queue
 
 
@@ -64,7 +65,7 @@ async def worker(temporal: Client, task_queue: str) -> AsyncIterator[Worker]:
     async with Worker(
         temporal,
         task_queue=task_queue,
-        workflows=[ScriptedReservation],
+        workflows=[ScriptedReservation, ScriptedForwardCancel],
         workflow_runner=UnsandboxedWorkflowRunner(),
     ) as worker:
         yield worker
@@ -117,9 +118,13 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings, temporal: Client, task_queue: str, directory: Directory) -> FastAPI:
+async def app(
+    settings: Settings, temporal: Client, task_queue: str, directory: Directory
+) -> AsyncIterator[FastAPI]:
     """The application under test."""
-    return create_app(settings, temporal, directory)
+    app = create_app(settings, temporal, directory)
+    yield app
+    await close(app)
 
 
 Caller = Callable[..., httpx.AsyncClient]

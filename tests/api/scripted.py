@@ -11,6 +11,7 @@ from workflows.messages import (
     CancelAnswer,
     CancelRequest,
     CancelStatus,
+    ForwardCancelInput,
     ReservationStart,
     ReservationState,
     ReserveAnswer,
@@ -38,6 +39,10 @@ class Script:
     starts: list[ReservationStart] = field(default_factory=list)
     asked: list[ReserveRequest] = field(default_factory=list)
     cancels: list[CancelRequest] = field(default_factory=list)
+    forward: CancelAnswer | None = (
+        CANCELLED  # the charger's word on a number without a reservation; None: silent
+    )
+    forwarded: list[ForwardCancelInput] = field(default_factory=list)
     signals: int = 0
 
 
@@ -118,3 +123,17 @@ class ScriptedReservation:
             ended_at=at + timedelta(hours=1) if self._state.is_end else None,
             timeline=(TimelineEntry(at=at, event="accepted", detail="the charger holds port 1"),),
         )
+
+
+@workflow.defn(name="ForwardCancel")
+class ScriptedForwardCancel:
+    """The cancel of a number that no reservation lives under."""
+
+    @workflow.run
+    async def run(self, start: ForwardCancelInput) -> CancelAnswer:
+        script = SCRIPTS[start.reservation_id]
+        if not workflow.unsafe.is_replaying():
+            script.forwarded.append(start)
+        await workflow.wait_condition(lambda: script.forward is not None)
+        assert script.forward is not None
+        return script.forward

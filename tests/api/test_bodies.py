@@ -25,7 +25,7 @@ def in_days(days: float) -> str:
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("portId", None, "portId: must be a valid integer"),
+        ("portId", None, "portId: is required; or chargerId, for any port of that charger"),
         ("portId", "1", "portId: must be a valid integer"),
         ("portId", 1.5, "portId: must be a valid integer"),
         ("portId", True, "portId: must be a valid integer"),

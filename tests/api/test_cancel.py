@@ -1,5 +1,6 @@
 """POST /api/ocpp/reservations/cancel."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from directory import Charger, Directory
 from tests.api.conftest import Caller
 from tests.api.scripted import Script
 from workflows.messages import PENDING, CancelAnswer, CancelStatus, ReservationState
-from workflows.names import reservation_workflow_id
+from workflows.names import CHARGER_ID, RESERVATION_ID, forward_cancel_workflow_id, reservation_workflow_id
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -87,34 +88,120 @@ async def test_a_number_that_ended_cancelled_is_accepted_again(
     assert len(script.cancels) == 1
 
 
-async def test_a_number_that_ended_otherwise_is_unknown(
-    http: httpx.AsyncClient, script: Script, body: dict[str, Any], which: dict[str, int]
-) -> None:
-    script.ends_as = ReservationState.USED
-    await http.post(RESERVE, json=body)
-    response = await http.post(CANCEL, json=which)
-    assert response.status_code == 200
-    assert response.json() == {
-        "data": {"status": "Rejected", "state": "used", "reason": "UnknownReservation", **which}
-    }
+class TestANumberWithoutALiveReservation:
+    """Is forwarded to a connected charger, and its word is the answer (OCA test TC_052)."""
 
+    @pytest.mark.usefixtures("link")
+    async def test_the_charger_gives_it_free(
+        self, http: httpx.AsyncClient, charger: Charger, script: Script, which: dict[str, int]
+    ) -> None:
+        response = await http.post(CANCEL, json=which)
+        assert response.status_code == 200
+        assert response.json() == {"data": {"status": "Accepted", **which}}
+        (forwarded,) = script.forwarded
+        assert (forwarded.charger_id, forwarded.ocpp_identity) == (charger.id, "CP-16")
+        assert forwarded.reservation_id == which["reservationId"]
+        assert forwarded.policy.call_timeout == timedelta(seconds=30)
 
-async def test_a_number_nobody_used_is_unknown(http: httpx.AsyncClient, which: dict[str, int]) -> None:
-    response = await http.post(CANCEL, json=which)
-    assert response.status_code == 200
-    assert response.json() == {"data": {"status": "Rejected", "reason": "UnknownReservation", **which}}
+    @pytest.mark.usefixtures("link")
+    async def test_the_charger_does_not_know_it_either(
+        self, http: httpx.AsyncClient, script: Script, which: dict[str, int]
+    ) -> None:
+        script.forward = CancelAnswer(
+            status=CancelStatus.REJECTED, state=ReservationState.FAILED, reason="UnknownReservation"
+        )
+        response = await http.post(CANCEL, json=which)
+        assert response.status_code == 200
+        assert response.json() == {"data": {"status": "Rejected", "reason": "UnknownReservation", **which}}
 
+    async def test_an_offline_charger_is_not_waited_for(
+        self, http: httpx.AsyncClient, script: Script, which: dict[str, int]
+    ) -> None:
+        response = await http.post(CANCEL, json=which)
+        assert response.status_code == 200
+        assert response.json() == {"data": {"status": "Rejected", "reason": "ChargerOffline", **which}}
+        assert script.forwarded == []
 
-@pytest.mark.usefixtures("reserved")
-async def test_a_terminated_workflow_is_no_reservation(
-    http: httpx.AsyncClient, temporal: Client, which: dict[str, int]
-) -> None:
-    workflow_id = reservation_workflow_id(which["chargerId"], which["reservationId"])
-    await temporal.get_workflow_handle(workflow_id).terminate()
-    response = await http.post(CANCEL, json=which)
-    assert response.json() == {
-        "data": {"status": "Rejected", "state": "failed", "reason": "UnknownReservation", **which}
-    }
+    @pytest.mark.usefixtures("link")
+    async def test_a_silent_charger_is_pending_and_a_repeat_meets_the_same_cancel(
+        self, http: httpx.AsyncClient, script: Script, which: dict[str, int]
+    ) -> None:
+        script.forward = None
+        for _ in range(2):
+            response = await http.post(CANCEL, json=which, headers={"Prefer": "wait=1"})
+            assert response.status_code == 202
+            assert response.json() == {"data": {"status": "Pending", "reason": "NoResponse", **which}}
+        assert len(script.forwarded) == 1
+
+    @pytest.mark.usefixtures("link")
+    async def test_a_flipturn_key_sees_rejected_when_the_charger_is_silent(
+        self, caller: Caller, directory: Directory, script: Script, which: dict[str, int]
+    ) -> None:
+        raw_key, _ = await directory.keys.create("app", ["reservations"], flipturn=True)
+        script.forward = None
+        app = caller(raw_key)
+        app.headers["Prefer"] = "wait=0"  # not Flipturn's: not heard
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("api.reservations._default_wait", lambda _: timedelta(milliseconds=200))
+            response = await app.post(CANCEL, json=which)
+        assert response.status_code == 200
+        assert response.json() == {"data": {"status": "Rejected", "reason": "NoResponse", **which}}
+
+    @pytest.mark.usefixtures("link")
+    async def test_one_that_ended_otherwise_is_forwarded_and_says_how_it_ended(
+        self, http: httpx.AsyncClient, script: Script, body: dict[str, Any], which: dict[str, int]
+    ) -> None:
+        script.ends_as = ReservationState.USED
+        await http.post(RESERVE, json=body)
+        response = await http.post(CANCEL, json=which)
+        assert response.json() == {"data": {"status": "Accepted", "state": "used", **which}}
+        assert len(script.forwarded) == 1
+
+    @pytest.mark.usefixtures("link", "reserved")
+    async def test_one_whose_workflow_was_terminated_is_forwarded(
+        self, http: httpx.AsyncClient, temporal: Client, script: Script, which: dict[str, int]
+    ) -> None:
+        workflow_id = reservation_workflow_id(which["chargerId"], which["reservationId"])
+        await temporal.get_workflow_handle(workflow_id).terminate()
+        response = await http.post(CANCEL, json=which)
+        assert response.json() == {"data": {"status": "Accepted", "state": "failed", **which}}
+        assert len(script.forwarded) == 1
+
+    @pytest.mark.usefixtures("link", "reserved")
+    async def test_one_that_ended_cancelled_is_not_forwarded(
+        self, http: httpx.AsyncClient, script: Script, which: dict[str, int]
+    ) -> None:
+        await http.post(CANCEL, json=which)
+        await http.post(CANCEL, json=which)
+        assert script.forwarded == []
+
+    @pytest.mark.usefixtures("link")
+    async def test_it_is_found_in_temporal_by_charger_and_number(
+        self, http: httpx.AsyncClient, temporal: Client, script: Script, which: dict[str, int]
+    ) -> None:
+        await http.post(CANCEL, json=which)
+        workflow_id = forward_cancel_workflow_id(which["chargerId"], which["reservationId"])
+        description = await temporal.get_workflow_handle(workflow_id).describe()
+        attributes = description.typed_search_attributes
+        assert attributes[CHARGER_ID] == which["chargerId"]
+        assert attributes[RESERVATION_ID] == which["reservationId"]
+        number = which["reservationId"]
+        assert await description.static_summary() == f"CP-16, cancel reservation {number}"
+
+    @pytest.mark.usefixtures("link")
+    async def test_a_terminated_cancel_is_a_500_that_asks_to_repeat(
+        self, http: httpx.AsyncClient, temporal: Client, script: Script, which: dict[str, int]
+    ) -> None:
+        script.forward = None
+        asking = asyncio.create_task(http.post(CANCEL, json=which))
+        async with asyncio.timeout(10):
+            while not script.forwarded:
+                await asyncio.sleep(0.02)
+        workflow_id = forward_cancel_workflow_id(which["chargerId"], which["reservationId"])
+        await temporal.get_workflow_handle(workflow_id).terminate()
+        response = await asking
+        assert response.status_code == 500
+        assert response.json() == {"error": "the cancel's workflow failed to answer; repeat the cancel"}
 
 
 async def test_an_unknown_charger_is_404(http: httpx.AsyncClient, number: int) -> None:

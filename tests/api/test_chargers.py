@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from directory import Charger, Directory, LiveReservation, NewCharger, NewPort
+from directory import Capabilities, Charger, Directory, LiveReservation, NewCharger, NewPort
 from tests.api.conftest import Caller, instant
 
 CHARGERS = "/api/chargers"
@@ -53,12 +53,15 @@ async def test_a_charger_that_was_never_seen_is_shown_whole(
             "longitude": None,
             "externalId": "GARAGE/7",
             "ocppId": "CP-16",
+            "siteId": "site-1",
             "type": None,
             "networkServiceProvider": None,
             "chargerType": None,
             "numberOfPorts": 2,
             "powerSharing": True,
             "connectionStatus": None,
+            "capabilities": {"reservations": None, "wholeCharger": None},
+            "reservation": None,
             "ports": [
                 {"id": charger.ports[0].id, "name": "Port 1", "portNumber": 1, **port},
                 {"id": charger.ports[1].id, "name": "Port 2", "portNumber": 2, **port},
@@ -165,6 +168,23 @@ async def test_a_port_shows_the_reservation_its_charger_accepted(
     assert ports[1]["reservation"] is None
 
 
+async def test_a_reservation_of_any_port_is_shown_at_the_charger(
+    http: httpx.AsyncClient, directory: Directory, charger: Charger
+) -> None:
+    await listen(directory, charger, 7, port_number=None)
+    data = (await http.get(f"{CHARGERS}/{charger.id}")).json()["data"]
+    assert data["reservation"]["reservationId"] == 7
+    assert [port["reservation"] for port in data["ports"]] == [None, None]
+
+
+async def test_what_a_charger_can_do_is_shown_as_far_as_it_is_known(
+    http: httpx.AsyncClient, directory: Directory, charger: Charger
+) -> None:
+    await directory.capabilities.said(charger.id, Capabilities(reservations=True, whole_charger=False))
+    data = (await http.get(f"{CHARGERS}/{charger.id}")).json()["data"]
+    assert data["capabilities"] == {"reservations": True, "wholeCharger": False}
+
+
 @pytest.mark.parametrize(
     "changes", [{"accepted": False}, {"expires_at": datetime.now(UTC) - timedelta(minutes=1)}], ids=str
 )
@@ -199,6 +219,22 @@ class TestTheList:
         assert seen == ["CP-0", "CP-1", "CP-2", "CP-3", "CP-4"]
         assert page["pagination"]["nextPageCursor"] is None
 
+    @pytest.mark.usefixtures("chargers")
+    async def test_a_page_is_three_queries_however_long(
+        self, http: httpx.AsyncClient, directory: Directory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[object] = []
+        connections = directory._connections
+        query = connections.query
+
+        async def counted(statement: Any, **parameters: Any) -> Any:
+            asked.append(statement)
+            return await query(statement, **parameters)
+
+        monkeypatch.setattr(connections, "query", counted)
+        assert len((await http.get(CHARGERS)).json()["data"]) == 5
+        assert len(asked) == 1 + 3, "and one for the API key"
+
     async def test_it_ends_where_the_key_may_not_look(
         self, caller: Caller, directory: Directory, chargers: list[Charger]
     ) -> None:
@@ -213,8 +249,9 @@ class TestTheList:
             ({"limit": 0}, "limit: must be greater than or equal to 1"),
             ({"limit": 501}, "limit: must be less than or equal to 500"),
             ({"limit": "all"}, "limit: must be a valid integer"),
-            ({"nextPageCursor": "!"}, "nextPageCursor: is not one of ours"),
-            ({"nextPageCursor": "LTE="}, "nextPageCursor: is not one of ours"),
+            ({"nextPageCursor": "!"}, "nextPageCursor: is not of this query; leave it out to begin anew"),
+            ({"nextPageCursor": ""}, "nextPageCursor: is not of this query; leave it out to begin anew"),
+            ({"nextPageCursor": "x" * 2049}, "nextPageCursor: must have at most 2048 characters"),
         ],
     )
     async def test_a_parameter_that_breaks_a_rule_is_400(
@@ -316,3 +353,130 @@ class TestAdding:
         response = await caller(raw_key).post(CHARGERS, json={"ocppId": "CP-1", "siteId": "site-1"})
         assert response.status_code == 403
         assert response.json() == {"error": sentence}
+
+
+class TestChanging:
+    """PATCH /api/chargers/{id}."""
+
+    async def test_what_is_named_changes_and_the_rest_stays(
+        self, http: httpx.AsyncClient, directory: Directory, charger: Charger
+    ) -> None:
+        body = {
+            "ocppId": "CP-17",
+            "name": "Yard",
+            "latitude": 1,
+            "type": "Level 2",
+            "password": "new-password",
+        }
+        response = await http.patch(f"{CHARGERS}/{charger.id}", json=body)
+        assert response.status_code == 200
+        data = response.json()["data"]
+        assert (data["ocppId"], data["name"], data["latitude"], data["type"]) == (
+            "CP-17",
+            "Yard",
+            1.0,
+            "Level 2",
+        )
+        assert (data["siteId"], data["externalId"], data["numberOfPorts"]) == ("site-1", "GARAGE/7", 2)
+        credentials = await directory.chargers.credentials("CP-17")
+        assert credentials is not None
+        assert await credentials.check_password(b"new-password")
+
+    async def test_null_takes_a_value_away(self, http: httpx.AsyncClient, charger: Charger) -> None:
+        await http.patch(f"{CHARGERS}/{charger.id}", json={"name": "Yard"})
+        body = {"name": None, "siteId": None, "externalId": None, "password": None}
+        data = (await http.patch(f"{CHARGERS}/{charger.id}", json=body)).json()["data"]
+        assert (data["name"], data["siteId"], data["externalId"]) == ("CP-16", None, None)
+
+    async def test_a_port_is_added_or_described_anew_and_the_others_stay(
+        self, http: httpx.AsyncClient, charger: Charger
+    ) -> None:
+        body = {"ports": [{"portNumber": 2, "connectorType": "CCS1"}, {"portNumber": 3}]}
+        data = (await http.patch(f"{CHARGERS}/{charger.id}", json=body)).json()["data"]
+        assert [(port["portNumber"], port["connectorType"]) for port in data["ports"]] == [
+            (1, None),
+            (2, "CCS1"),
+            (3, None),
+        ]
+        assert data["ports"][1]["id"] == charger.ports[1].id
+
+    async def test_nothing_named_changes_nothing(self, http: httpx.AsyncClient, charger: Charger) -> None:
+        before = (await http.get(f"{CHARGERS}/{charger.id}")).json()
+        assert (await http.patch(f"{CHARGERS}/{charger.id}", json={})).json() == before
+
+    async def test_what_is_taken_is_409(
+        self, http: httpx.AsyncClient, directory: Directory, charger: Charger
+    ) -> None:
+        await directory.chargers.add(NewCharger("CP-17"))
+        response = await http.patch(f"{CHARGERS}/{charger.id}", json={"ocppId": "cp-17"})
+        assert response.status_code == 409
+        assert response.json() == {"error": "ocppId: is taken"}
+
+    @pytest.mark.parametrize(
+        ("body", "sentence"),
+        [
+            ({"ocppId": None}, "ocppId: must be a valid string"),
+            ({"ocppId": ""}, "ocppId: must have at least 1 character"),
+            ({"ports": None}, "ports: must be a valid list"),
+            ({"siteId": 'a"b'}, "siteId: must have neither double quotes nor backslashes"),
+            ({"longitude": 181}, "longitude: must be less than or equal to 180"),
+            ([], "the body: must be a JSON object"),
+        ],
+    )
+    async def test_a_field_that_breaks_a_rule_is_400(
+        self, http: httpx.AsyncClient, charger: Charger, body: object, sentence: str
+    ) -> None:
+        response = await http.patch(f"{CHARGERS}/{charger.id}", json=body)
+        assert response.status_code == 400
+        assert response.json() == {"error": sentence}
+
+    async def test_a_charger_is_not_moved_out_of_the_keys_scope(
+        self, caller: Caller, directory: Directory, charger: Charger
+    ) -> None:
+        raw_key, _ = await directory.keys.create("site", ["admin"], site_ids=["site-1"])
+        for site_id in ("site-2", None):
+            response = await caller(raw_key).patch(f"{CHARGERS}/{charger.id}", json={"siteId": site_id})
+            assert response.status_code == 403
+            assert response.json() == {"error": "siteId: is outside this API key's sites"}
+
+
+class TestRemoving:
+    """DELETE /api/chargers/{id}."""
+
+    async def test_a_charger_is_gone_with_its_ports(
+        self, http: httpx.AsyncClient, directory: Directory, charger: Charger
+    ) -> None:
+        response = await http.delete(f"{CHARGERS}/{charger.id}")
+        assert (response.status_code, response.content) == (204, b"")
+        assert (await http.get(f"{CHARGERS}/{charger.id}")).status_code == 404
+        assert await directory.chargers.port_target(charger.ports[0].id) is None
+        assert (await http.delete(f"{CHARGERS}/{charger.id}")).status_code == 404
+
+    async def test_one_with_live_reservations_stays(
+        self, http: httpx.AsyncClient, directory: Directory, charger: Charger
+    ) -> None:
+        for reservation_id in range(7):
+            await listen(directory, charger, reservation_id, accepted=False)
+        response = await http.delete(f"{CHARGERS}/{charger.id}")
+        assert response.status_code == 409
+        assert response.json() == {
+            "error": "id: the charger has live reservations (0, 1, 2, 3, 4, …); cancel them first"
+        }
+        assert (await http.get(f"{CHARGERS}/{charger.id}")).status_code == 200
+
+    async def test_a_reservation_that_is_over_does_not_hold_it(
+        self, http: httpx.AsyncClient, directory: Directory, charger: Charger
+    ) -> None:
+        await listen(directory, charger, 7, expires_at=datetime.now(UTC) - timedelta(minutes=1))
+        assert (await http.delete(f"{CHARGERS}/{charger.id}")).status_code == 204
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_a_charger_outside_the_scope_is_neither_changed_nor_removed(
+    caller: Caller, directory: Directory, charger: Charger, method: str
+) -> None:
+    raw_key, _ = await directory.keys.create("elsewhere", ["admin"], site_ids=["site-2"])
+    response = await caller(raw_key).request(method, f"{CHARGERS}/{charger.id}", json={"name": "Mine"})
+    assert response.status_code == 404
+    assert response.json() == {"error": f"id: there is no charger {charger.id}"}
+    assert await directory.chargers.by_id(charger.id) == charger

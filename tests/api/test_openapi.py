@@ -1,5 +1,6 @@
 """The OpenAPI document tells the truth."""
 
+import re
 from typing import Any
 
 import pytest
@@ -29,9 +30,13 @@ def test_every_path_is_there(document: dict[str, Any]) -> None:
         "/api/chargers/by-external-id/{id}",
         "/api/chargers/by-ocpp-id/{id}",
         "/api/chargers/{id}",
+        "/api/keys",
+        "/api/keys/{id}",
+        "/api/ocpp-messages",
         "/api/ocpp/reservations",
         "/api/ocpp/reservations/cancel",
         "/api/ocpp/reservations/{chargerId}/{reservationId}",
+        "/api/tokens",
         "/health/live",
         "/health/ready",
     ]
@@ -54,7 +59,7 @@ def test_every_field_has_a_description_and_an_example(document: dict[str, Any]) 
     for name, schema in document["components"]["schemas"].items():
         for field, facts in schema.get("properties", {}).items():
             assert "description" in facts, f"{name}.{field}"
-            if name.startswith("Data_"):  # the envelope
+            if name.startswith(("Data_", "Page_")) and field == "data":  # the item has one
                 continue
             assert "examples" in facts, f"{name}.{field}"
 
@@ -65,16 +70,50 @@ def test_every_operation_below_api_needs_a_key(document: dict[str, Any]) -> None
             assert ("security" in operation) == path.startswith("/api/"), path
 
 
-def test_the_names_are_flipturns(document: dict[str, Any]) -> None:
-    body = document["components"]["schemas"]["ReservationBody"]
-    assert sorted(body["required"]) == ["expiryDate", "idTag", "portId", "reservationId"]
-    assert sorted(body["properties"]) == [
-        "expiryDate",
-        "force",
-        "idTag",
-        "idTokenType",
-        "offlinePolicy",
-        "parentIdTag",
-        "portId",
-        "reservationId",
-    ]
+def test_every_operation_says_what_it_does_and_every_parameter_has_an_example(
+    document: dict[str, Any],
+) -> None:
+    for operation in operations(document):
+        assert operation["summary"], operation["operationId"]
+        assert operation["description"], operation["operationId"]
+        for parameter in operation.get("parameters", []):
+            name = f"{operation['operationId']}: {parameter['name']}"
+            assert parameter["description"], name
+            assert "examples" in parameter["schema"], name
+
+
+def test_every_operation_below_api_lists_the_errors_that_any_may_have(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            if path.startswith("/api/"):
+                assert {"401", "403", "429", "500", "503"} <= operation["responses"].keys(), path
+                assert "413" in operation["responses"] or "requestBody" not in operation, path
+            for response in operation["responses"].values():
+                assert "X-Request-Id" in response["headers"], path
+
+
+def test_who_is_told_to_wait_is_told_how_long(document: dict[str, Any]) -> None:
+    for operation in operations(document):
+        for status in ("429", "503"):
+            if status in operation["responses"]:
+                assert "Retry-After" in operation["responses"][status]["headers"]
+
+
+async def test_the_page_for_people_asks_no_other_host(caller: Caller) -> None:
+    http = caller()
+    page = await http.get("/docs")
+    addresses = re.findall(r"(?:src|href)=\"([^\"]+)\"", page.text)
+    assert len(addresses) == 3
+    for address in addresses:
+        assert address.startswith("/docs/static/")
+        assert (await http.get(address)).status_code == 200
+    assert "http" not in page.text.replace("http-equiv", "")
+    assert page.headers["content-security-policy"].startswith("default-src 'self'")
+
+
+async def test_a_file_that_is_not_there_is_404_with_a_sentence(caller: Caller) -> None:
+    response = await caller().get("/docs/static/../../settings.py")
+    assert response.status_code == 404
+    response = await caller().get("/docs/static/none.js")
+    assert response.status_code == 404
+    assert response.json() == {"error": "there is nothing at /docs/static/none.js"}
