@@ -1,5 +1,6 @@
 """The message log: found by charger, time and type, newest first."""
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -79,3 +80,15 @@ async def test_old_messages_are_pruned_however_many(
     await directory.messages.write([message])
     assert await directory.messages.prune(timedelta(days=30)) == 5_001
     assert [replace(found, id=None) for found in await directory.messages.query()] == [message]
+
+
+async def test_several_processes_may_prune_at_once(
+    directory: Directory, other: Directory, connections: Connections, message: LoggedMessage
+) -> None:
+    await directory.messages.write([message] * 12_000)
+    await age(connections, messages.c.created_at, timedelta(days=31))
+    pruned = await asyncio.gather(
+        *(one.messages.prune(timedelta(days=30)) for one in (directory, other, directory, other))
+    )
+    assert sum(pruned) == 12_000
+    assert await directory.messages.query() == []

@@ -2,11 +2,11 @@
 
 import pytest
 
-from directory import Charger
+from directory import Capabilities, Charger, Directory
 from simulator import Fleet
-from simulator.personality import Version
+from simulator.personality import Version, load_personality
 from tests.gateway.commands import Commands
-from tests.gateway.house import House, Temporal, until
+from tests.gateway.house import House, Temporal, eventually, until
 from workflows.messages import CancelStatus, ReserveStatus
 
 MAKES: list[tuple[Version, str]] = [
@@ -31,6 +31,31 @@ async def test_a_reservation_is_accepted_shown_and_cancelled(
         await house.session()
         commands = Commands(house, charger)
         assert (await commands.reserve()).status is ReserveStatus.ACCEPTED
-        await until(lambda: [event.status for event in temporal.said("port_status")][-1:] == ["Reserved"])
+
+        async def shows_reserved() -> bool:
+            found = await house.directory.chargers.by_id(charger.id)
+            return found is not None and any(port.status == "Reserved" for port in found.ports)
+
+        assert await eventually(shows_reserved)
         assert (await commands.cancel()).status is CancelStatus.ACCEPTED
         await until(lambda: [event.status for event in temporal.said("port_status")][-1:] == ["Available"])
+
+
+@pytest.mark.parametrize(("version", "make"), MAKES)
+async def test_what_a_make_can_do_is_found_out(
+    directory: Directory, temporal: Temporal, charger: Charger, version: Version, make: str
+) -> None:
+    async with (
+        House(directory, temporal, inquire_after=0.2) as house,
+        Fleet(house.url("").removesuffix("/")) as fleet,
+    ):
+        fleet.add("CP-1", version=version, personality=make)
+
+        async def capabilities() -> Capabilities | None:
+            found = await directory.chargers.by_id(charger.id)
+            assert found is not None
+            return found.capabilities if found.capabilities != Capabilities() else None
+
+        known = await eventually(capabilities)
+    assert known.reservations
+    assert known.whole_charger is (load_personality(make).whole_charger != "Rejected")
