@@ -33,6 +33,7 @@ from workflows.messages import (
 log = structlog.get_logger(__name__)
 
 ACCEPTED, BLOCKED, INVALID = "Accepted", "Blocked", "Invalid"
+RESERVED = "Reserved"
 
 # Of what a charger may call a port; also the bound on what one socket makes us remember and create.
 _LARGEST_PORT_NUMBER = 99
@@ -134,7 +135,7 @@ class ChargerReports:
             self._showed = showed
 
     async def port_status(self, report: PortReport) -> None:
-        """A connector's status; listeners hear of it when it changes that of its port."""
+        """A connector's status; listeners hear of it when it changes that of its port to unreserved."""
         if not (
             0 <= report.port_number <= _LARGEST_PORT_NUMBER
             and 0 <= report.connector_id <= _LARGEST_CONNECTOR_ID
@@ -147,10 +148,13 @@ class ChargerReports:
         if self._ports.get(place) == report:
             return
         at = _now()
-        listeners = await self.outbox.listeners()
+        # Reserved is what listeners expect: telling each would cost more than anything else about it.
+        listeners = [] if report.status == RESERVED else await self.outbox.listeners()
 
         def tell(change: StatusChange) -> list[NewEvent]:
-            event = PortStatusChanged(at=at, port_number=change.port_number, status=change.after)
+            event = PortStatusChanged(
+                at=at, port_number=change.port_number, status=change.after, before=change.before
+            )
             concerned = events.of_port(listeners, change.port_number)
             return self.outbox.written((listener, event) for listener in concerned)
 

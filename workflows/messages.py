@@ -320,9 +320,10 @@ class ChargerBooted(Event):
 
 
 class PortStatusChanged(Event):
-    """A port reports another status than before."""
+    """A port reports another status than before. Nobody is told of Reserved: it is what they expect."""
 
     port_number: int
+    before: str | None = None
     status: str  # 1.6 ChargePointStatus, or the status derived from a 2.0.1 EVSE's connectors
 
 

@@ -85,7 +85,7 @@ class Witness:
             m.transaction_id = event.transaction_id
             foreign = event.id_tag is not None and not any(is_ours(event, terms) for terms in possible)
             m.evidence = f"transaction {event.transaction_id}" + (", by a foreign token" if foreign else "")
-            self._ledger.note("used", m.evidence)
+            self._ledger.note("charger reports", m.evidence)
             m.held = Held.NOTHING
             self._ledger.end(ReservationState.USED)
         elif Verdict.VIOLATED in verdicts and event.transaction_id != m.foreign_transaction:
@@ -100,7 +100,7 @@ class Witness:
         if m.held_terms is None or event.port_number != m.held_terms.port_number:
             return
         self._ledger.note("port status", event.status)
-        if event.status == "Reserved":
+        if "Reserved" in (event.before, event.status):
             m.reserved_shown = True
         if not self._ledger.is_in_place:
             return

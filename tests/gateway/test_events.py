@@ -89,14 +89,14 @@ async def test_a_boot_on_a_ready_socket_is_told_again_but_not_the_connection(
     ]
 
 
-async def test_a_port_status_is_told_when_it_changes_and_to_whom_it_concerns(
+async def test_a_port_status_is_told_when_it_changes_to_unreserved_and_to_whom_it_concerns(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
     mine = await house.listen(charger.id, reservation_id=1, port_number=1)
     other = await house.listen(charger.id, reservation_id=2, port_number=2)
     whole = await house.listen(charger.id, reservation_id=3, port_number=None)
     async with house.station() as station:
-        for word in ("Available", "Available", "Reserved"):
+        for word in ("Available", "Available", "Reserved", "Available"):
             await station.call("StatusNotification", status(1, word))
         await until(lambda: len(temporal.heard) == 4)
         await station.call("StatusNotification", status(0, "Faulted"))
@@ -105,10 +105,11 @@ async def test_a_port_status_is_told_when_it_changes_and_to_whom_it_concerns(
     assert temporal.signals(whole.workflow_id) == ["port_status"] * 3
     assert temporal.signals(other.workflow_id) == ["port_status"]
     told = [event for heard_by, _, event in temporal.heard if heard_by == mine.workflow_id]
-    assert [(event.port_number, event.status) for event in told if isinstance(event, PortStatusChanged)] == [
-        (1, "Available"),
-        (1, "Reserved"),
-        (0, "Faulted"),
+    changes = [event for event in told if isinstance(event, PortStatusChanged)]
+    assert [(event.port_number, event.before, event.status) for event in changes] == [
+        (1, None, "Available"),
+        (1, "Reserved", "Available"),
+        (0, None, "Faulted"),
     ]
 
 
@@ -242,7 +243,7 @@ async def test_without_a_listener_nothing_is_stored(
 
 
 async def busy(station: Station) -> None:
-    for word in ("Available", "Reserved", "Preparing", "Charging"):
+    for word in ("Available", "Preparing", "Charging", "Finishing"):
         await station.call("StatusNotification", status(1, word))
 
 
@@ -273,7 +274,7 @@ async def test_while_temporal_is_away_chargers_are_answered_and_events_are_kept_
         temporal.failure = None
         await until(lambda: len(temporal.heard) == 4)
     words = [event.status for event in temporal.said("port_status")]
-    assert words == ["Available", "Reserved", "Preparing", "Charging"]
+    assert words == ["Available", "Preparing", "Charging", "Finishing"]
     ids = [event.event_id for event in temporal.said("port_status")]
     assert ids == sorted(set(ids))
 
