@@ -57,16 +57,14 @@ class ChargerCommands:
             link = self._ready_link(request.charger_id, request.epoch)
             listener = _listener(request)
             try:
-                if not request.force and await self._is_held(listener):
-                    bound.info("reserve_now_not_needed", reason=RESERVED_BY_OTHER)
-                    return ReserveNowResult(
-                        status=ReserveStatus.OCCUPIED, reason=RESERVED_BY_OTHER, sent=False
-                    )
                 # Before the frame: what the charger does next must find its listener.
-                await self._directory.live.put(listener)
+                is_held = await self._enter(listener, request.force)
             except Exception as error:
                 bound.exception("directory_failed")
                 raise NotSent("not_ready") from error
+            if is_held:
+                bound.info("reserve_now_not_needed", reason=RESERVED_BY_OTHER)
+                return ReserveNowResult(status=ReserveStatus.OCCUPIED, reason=RESERVED_BY_OTHER, sent=False)
             result = await _heartbeating(
                 link.reserve_now(
                     request.reservation_id,
@@ -113,13 +111,12 @@ class ChargerCommands:
             raise NotSent("not_ready")
         return link
 
-    async def _is_held(self, listener: LiveReservation) -> bool:
-        if listener.port_number is None:  # the charger itself picks a free port
+    async def _enter(self, listener: LiveReservation, force: bool) -> bool:
+        """Have the run hear of its charger's events, unless another reservation holds the port."""
+        if force:
+            await self._directory.live.put(listener)
             return False
-        holder = await self._directory.live.other_holder(
-            listener.charger_id, listener.port_number, listener.workflow_id
-        )
-        return holder is not None
+        return await self._directory.live.claim(listener) is not None
 
     async def _is_live(self, charger_id: int, reservation_id: int) -> bool:
         try:

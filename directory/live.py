@@ -65,6 +65,29 @@ class LiveReservations:
         """
         await self._connections.change(self._put, **asdict(reservation))
 
+    async def claim(self, reservation: LiveReservation) -> LiveReservation | None:
+        """Enter a run, unless another workflow's accepted, unexpired reservation has its port: then that one.
+
+        A whole-charger reservation has no port, and the charger itself picks a free one.
+        """
+
+        def work(connection: sa.Connection) -> LiveReservation | None:
+            if reservation.port_number is not None:
+                holder = connection.execute(
+                    _OTHER_HOLDER,
+                    {
+                        "charger": reservation.charger_id,
+                        "port": reservation.port_number,
+                        "workflow": reservation.workflow_id,
+                    },
+                ).first()
+                if holder is not None:
+                    return LiveReservation(*holder)
+            connection.execute(self._put, asdict(reservation))
+            return None
+
+        return await self._connections.transaction(work)
+
     async def mark_accepted(self, workflow_id: str, first_run_id: str) -> None:
         """The charger said Accepted to this run."""
         await self._connections.change(_MARK_ACCEPTED, workflow=workflow_id, run=first_run_id)
@@ -82,15 +105,6 @@ class LiveReservations:
         """The runs that listen to any of these chargers, until 24 h after their expiry."""
         rows = await self._connections.query(_OF_CHARGERS, charger_ids=sorted(charger_ids))
         return [LiveReservation(*row) for row in rows]
-
-    async def other_holder(
-        self, charger_id: int, port_number: int, workflow_id: str
-    ) -> LiveReservation | None:
-        """An accepted, unexpired reservation of this port by another workflow."""
-        rows = await self._connections.query(
-            _OTHER_HOLDER, charger=charger_id, port=port_number, workflow=workflow_id
-        )
-        return LiveReservation(*rows[0]) if rows else None
 
     async def prune(self) -> int:
         """Delete what nobody listens to any more (its workflow was terminated); how many."""

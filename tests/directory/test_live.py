@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -122,19 +123,29 @@ async def test_a_listener_is_forgotten_24_hours_after_expiry(
     assert count[0] == 2
 
 
-async def test_another_holder_is_an_accepted_unexpired_row_of_the_same_port(
+async def test_a_port_is_claimed_unless_another_accepted_and_unexpired_reservation_holds_it(
     directory: Directory, connections: Connections, asked: LiveReservation
 ) -> None:
-    async def holder(port_number: int = 1, workflow_id: str = "mine") -> LiveReservation | None:
-        return await directory.live.other_holder(CHARGER, port_number, workflow_id)
+    mine = replace(asked, workflow_id="mine")
+
+    async def holder(**changes: Any) -> LiveReservation | None:
+        claim = replace(mine, **changes)
+        held_by = await directory.live.claim(claim)
+        entered = claim.workflow_id in {
+            row.workflow_id for row in await directory.live.of_charger(claim.charger_id)
+        }
+        assert entered == (held_by is None)
+        await directory.live.remove("mine", mine.first_run_id)
+        return held_by
 
     await directory.live.put(asked)
     assert await holder() is None, "not accepted yet"
     await directory.live.mark_accepted(asked.workflow_id, "run-1")
     assert await holder() == replace(asked, accepted=True)
     assert await holder(port_number=2) is None
-    assert await holder(workflow_id=asked.workflow_id) is None, "its own"
-    assert await directory.live.other_holder(CHARGER + 1, 1, "mine") is None
+    assert await holder(port_number=None) is None, "the charger picks another port"
+    assert await holder(charger_id=CHARGER + 1) is None
+    assert await directory.live.claim(asked) is None, "its own"
     await age(connections, live_reservations.c.expires_at, timedelta(hours=2))
     assert await holder() is None, "expired"
 
@@ -143,4 +154,4 @@ async def test_a_reservation_of_the_whole_charger_holds_no_particular_port(
     directory: Directory, asked: LiveReservation
 ) -> None:
     await accept(directory, replace(asked, port_number=None))
-    assert await directory.live.other_holder(CHARGER, 1, "mine") is None
+    assert await directory.live.claim(replace(asked, workflow_id="mine", port_number=1)) is None
