@@ -15,7 +15,8 @@ from tests.acceptance.house import House
 from tests.chaos.watched import WatchedCharger
 
 LONG, SHORT = 3600.0, 8.0  # seconds a reservation is asked for
-ANSWERED_WITHIN = 120.0  # seconds a caller goes on asking
+ANSWERED_WITHIN = 300.0  # seconds a caller goes on asking
+RETRY_AFTER = 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -186,11 +187,11 @@ class Callers:
                 response = await self._house.http.post(path, json=body, headers=self._prefer)
             except httpx.TransportError:
                 page.note(f"{what}: no connection")
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(RETRY_AFTER)
                 continue
             if response.status_code == 503:
                 page.note(f"{what}: 503 {response.json()['error']}")
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(float(response.headers["Retry-After"]))
                 continue
             if response.status_code in (200, 202):
                 told: dict[str, Any] = response.json()["data"]
@@ -202,7 +203,8 @@ class Callers:
             if "must be in the future" not in response.text:
                 self.unexpected.append(f"{what}: {response.status_code} {response.text}")
             return {}
-        self.unexpected.append(f"{what} {page.number}: not answered within {ANSWERED_WITHIN:.0f} s")
+        story = "\n  ".join([f"{what} {page.number}: not answered in {ANSWERED_WITHIN:.0f} s", *page.told])
+        self.unexpected.append(story)
         return {}
 
 
