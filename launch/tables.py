@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -31,9 +32,23 @@ _STYLES = {
 
 def show_json(value: object) -> None:
     """Write it as indented JSON; records become objects, instants ISO 8601."""
-    Console(highlight=False).print(
-        json.dumps(value, default=_plain, indent=2, ensure_ascii=False), markup=False, soft_wrap=True
-    )
+    _write(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+
+
+def show_json_line(value: object) -> None:
+    """The same in one line, at once: for what comes one by one."""
+    _write(compact_json(value))
+
+
+def compact_json(value: object) -> str:
+    """JSON without room, for a cell or a line."""
+    return json.dumps(value, default=_plain, separators=(",", ":"), ensure_ascii=False)
+
+
+def show_line(*values: object) -> None:
+    """Write values in one line, at once; those that are unknown are left out."""
+    known = (_cell(value) for value in values if value not in (None, ""))
+    _console().print(Text("  ").join(known), soft_wrap=True)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
@@ -59,6 +74,12 @@ def show_fields(fields: Iterable[tuple[str, object]]) -> None:
     _console().print(table)
 
 
+def _write(text: str) -> None:
+    # Not by Rich: it would read the text of a value as its own signs (":car:").
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def _console() -> Console:
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -69,8 +90,15 @@ def _console() -> Console:
 def _cell(value: object) -> Text:
     if value is None:
         return Text("–", "dim")
-    text = f"{value:%Y-%m-%d %H:%M:%S}Z" if isinstance(value, datetime) else str(value)
+    text = f"{value:%Y-%m-%d %H:%M:%S}Z" if isinstance(value, datetime) else _harmless(str(value))
     return Text(text, _STYLES.get(text, ""))
+
+
+def _harmless(text: str) -> str:
+    """Without what a terminal would obey: some of it comes from chargers."""
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text
+    )
 
 
 def _plain(value: object) -> Any:
