@@ -39,7 +39,7 @@ class Ended:
     stderr: str
 
 
-def berth_here(*arguments: str) -> Ended:
+def berth_here(*arguments: str, stdin: str | bytes = "") -> Ended:
     """The same without a process of its own, which is quicker. Raises what the command does not expect."""
-    result = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(cli.app, arguments, input=stdin, catch_exceptions=False)
     return Ended(result.exit_code, result.stdout, result.stderr)

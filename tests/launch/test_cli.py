@@ -1,6 +1,7 @@
 """The command line, as a stranger meets it: help, tasks, and one line when something is wrong."""
 
-import json
+import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch.commands import ROOT, berth, berth_here
+from launch.commands.ending import EXIT_CODES
+from tests.launch.commands import ROOT, WITHIN, berth, berth_here
 
 
 @pytest.fixture
@@ -20,9 +22,9 @@ def var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def one_line_of(run: subprocess.CompletedProcess[str]) -> str:
-    """What a command that cannot start says: one line, exit code 2, no traceback."""
-    assert run.returncode == 2
+def one_line_of(run: subprocess.CompletedProcess[str], code: int = 2) -> str:
+    """What a command that cannot do its work says: one line, its exit code, no traceback."""
+    assert run.returncode == code
     assert run.stderr.count("\n") == 1
     assert run.stderr.startswith("berth: ")
     return run.stderr.removeprefix("berth: ").rstrip()
@@ -31,7 +33,7 @@ def one_line_of(run: subprocess.CompletedProcess[str]) -> str:
 def test_help_names_the_processes_and_the_tasks() -> None:
     run = berth("--help", COLUMNS="200")
     assert run.returncode == 0
-    for command in ("up", "api", "gateway", "worker", "doctor", "reserve", "cancel", "list", "show"):
+    for command in ("up", "api", "gateway", "worker", "doctor", "reserve", "cancel", "list", "messages"):
         assert f" {command} " in run.stdout
 
 
@@ -68,7 +70,7 @@ def test_up_with_a_temporal_that_is_away_says_how_to_go_without(var: Path, free_
 
 
 def test_a_database_that_is_not_there_is_one_line_with_the_cure(tmp_path: Path) -> None:
-    line = one_line_of(berth("charger", "list", BERTH_VAR=str(tmp_path)))
+    line = one_line_of(berth("key", "create", "me", "--local", BERTH_VAR=str(tmp_path)))
     assert line.startswith("BERTH_DATABASE_URL: there is no directory at")
     assert "berth migrate" in line
 
@@ -96,46 +98,40 @@ def test_a_database_that_does_not_answer_is_one_line_without_its_password(free_p
 
 
 def test_an_api_that_is_away_is_one_line(free_port: int) -> None:
-    line = one_line_of(berth("list", BERTH_URL=f"http://127.0.0.1:{free_port}", BERTH_API_KEY="key"))
+    line = one_line_of(berth("list", BERTH_URL=f"http://127.0.0.1:{free_port}", BERTH_API_KEY="key"), 3)
     assert line.startswith(f"BERTH_URL: no answer from http://127.0.0.1:{free_port}")
 
 
-def test_a_charger_is_added_listed_and_not_added_twice(var: Path) -> None:
-    added = berth_here("charger", "add", "CP-1", "--ports", "2", "--site", "north", "--json")
-    charger = json.loads(added.stdout)
-    assert [port["port_number"] for port in charger["ports"]] == [1, 2]
-    assert json.loads(berth_here("charger", "list", "--json").stdout) == [charger]
-    assert json.loads(berth_here("charger", "list", "--site", "south", "--json").stdout) == []
-    table = berth_here("charger", "list").stdout
-    assert "CP-1" in table
-    assert "offline" in table
-    again = berth_here("charger", "add", "CP-1")
-    assert again.returncode == 1
-    assert again.stderr == "berth: ocpp_identity: another charger has this already\n"
+def test_the_exit_codes_are_in_the_help_and_on_the_front_page() -> None:
+    shown = " ".join(berth("--help", COLUMNS="400").stdout.split())
+    front_page = (ROOT / "README.md").read_text("utf-8")
+    for code, meaning in EXIT_CODES.items():
+        assert f"{code} {meaning}" in shown
+        assert f"| {code} | {meaning} |" in front_page
 
 
-def test_a_charger_without_a_password_is_warned_about(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "BERTH_OPEN_CHARGERS=true" in berth_here("charger", "add", "CP-1").stdout
-    monkeypatch.setenv("BERTH_CHARGER_PASSWORD", "a long password")
-    protected = berth_here("charger", "add", "CP-2")
-    assert "BERTH_OPEN_CHARGERS" not in protected.stdout
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete_it(shell: str) -> None:
+    run = berth("--show-completion", shell)
+    assert run.returncode == 0, run.stderr
+    assert "_BERTH_COMPLETE" in run.stdout
 
 
-def test_a_key_is_shown_once_listed_and_revoked(var: Path) -> None:
-    created = berth_here("key", "create", "shop", "--site", "north", "--expires", "90d")
-    raw_key = created.stdout.strip()
-    assert raw_key.startswith("berth_")
-    listed = json.loads(berth_here("key", "list", "--json").stdout)
-    assert [(key["name"], key["rights"], key["site_ids"]) for key in listed] == [
-        ("shop", ["read", "reservations"], ["north"])
-    ]
-    assert raw_key not in berth_here("key", "list").stdout
-    assert berth_here("key", "revoke", str(listed[0]["id"])).returncode == 0
-    again = berth_here("key", "revoke", str(listed[0]["id"]))
-    assert (again.returncode, again.stderr) == (1, f"berth: there is no live key {listed[0]['id']}\n")
+def test_a_shell_is_told_the_commands() -> None:
+    run = berth(_BERTH_COMPLETE="complete_bash", COMP_WORDS="berth char", COMP_CWORD="1")
+    assert run.stdout.split() == ["charger"]
 
 
-def test_an_unknown_right_is_refused(var: Path) -> None:
-    run = berth_here("key", "create", "shop", "--right", "fly")
-    assert run.returncode == 2
-    assert "fly" in run.stderr
+def test_ctrl_c_ends_a_command_without_a_word_of_python(var: Path, free_port: int) -> None:
+    with socket.create_server(("127.0.0.1", free_port)) as silent:
+        url = f"http://127.0.0.1:{free_port}"
+        environment = os.environ | {"BERTH_URL": url, "BERTH_API_KEY": "key"}
+        command = [sys.executable, str(ROOT / "cli.py"), "list"]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as run:
+            silent.settimeout(WITHIN)
+            connection, _ = silent.accept()
+            with connection:
+                run.send_signal(signal.SIGINT)
+                _, said = run.communicate(timeout=WITHIN)
+    assert run.returncode == 130
+    assert "Traceback" not in said

@@ -1,0 +1,31 @@
+"""What the command line's tests speak to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.house import House, running
+from tests.cli.odd_server import OddServer, odd_server
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """A Berth of this test's own, without a Temporal; the commands know it and have every right."""
+    with running(tmp_path) as house:
+        point_at(house.url, house.key, monkeypatch)
+        yield house
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddServer]:
+    """Something that answers what the test says; the commands take it for Berth."""
+    with odd_server() as server:
+        point_at(server.url, "berth_key", monkeypatch)
+        yield server
+
+
+def point_at(url: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the commands speak to this URL with this key."""
+    monkeypatch.setenv("BERTH_URL", url)
+    monkeypatch.setenv("BERTH_API_KEY", key)
