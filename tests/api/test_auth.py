@@ -23,6 +23,16 @@ EVERY_ROUTE = [
     ("GET", "/api/chargers/1"),
     ("GET", "/api/chargers/by-external-id/x"),
     ("GET", "/api/chargers/by-ocpp-id/x"),
+    ("PATCH", "/api/chargers/1"),
+    ("DELETE", "/api/chargers/1"),
+    ("GET", RESERVE),
+    ("GET", "/api/ocpp-messages"),
+    ("GET", "/api/keys"),
+    ("POST", "/api/keys"),
+    ("DELETE", "/api/keys/1"),
+    ("GET", "/api/tokens"),
+    ("PUT", "/api/tokens"),
+    ("DELETE", "/api/tokens"),
 ]
 
 
@@ -79,6 +89,16 @@ async def test_the_scheme_is_not_case_sensitive(caller: Caller, directory: Direc
         (["reservations"], "GET", "/api/chargers", "read"),
         (["reservations"], "GET", "/api/chargers/1", "read"),
         (["read", "reservations"], "POST", "/api/chargers", "admin"),
+        (["read", "reservations"], "PATCH", "/api/chargers/1", "admin"),
+        (["read", "reservations"], "DELETE", "/api/chargers/1", "admin"),
+        (["admin"], "GET", RESERVE, "reservations or read"),
+        (["reservations", "admin"], "GET", "/api/ocpp-messages", "read"),
+        (["read", "reservations"], "GET", "/api/keys", "admin"),
+        (["read", "reservations"], "POST", "/api/keys", "admin"),
+        (["read", "reservations"], "DELETE", "/api/keys/1", "admin"),
+        (["read", "reservations"], "GET", "/api/tokens", "admin"),
+        (["read", "reservations"], "PUT", "/api/tokens", "admin"),
+        (["read", "reservations"], "DELETE", "/api/tokens?idTag=A", "admin"),
     ],
 )
 async def test_a_key_without_the_right_is_403(

@@ -175,6 +175,20 @@ class TestANumberWithoutALiveReservation:
         await http.post(CANCEL, json=which)
         assert script.forwarded == []
 
+    @pytest.mark.usefixtures("link", "reserved")
+    async def test_one_that_this_cancel_ended_is_not_forwarded(
+        self, http: httpx.AsyncClient, script: Script, which: dict[str, int]
+    ) -> None:
+        """Some chargers die of CancelReservation: once the run has given up, nobody sends another."""
+        script.cancel = CancelAnswer(
+            status=CancelStatus.REJECTED, state=ReservationState.FAILED, reason="ChargerFailsOnCommand"
+        )
+        response = await http.post(CANCEL, json=which)
+        assert response.json() == {
+            "data": {"status": "Rejected", "state": "failed", "reason": "ChargerFailsOnCommand", **which}
+        }
+        assert script.forwarded == []
+
     @pytest.mark.usefixtures("link")
     async def test_it_is_found_in_temporal_by_charger_and_number(
         self, http: httpx.AsyncClient, temporal: Client, script: Script, which: dict[str, int]

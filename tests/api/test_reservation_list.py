@@ -153,7 +153,7 @@ class TestACursorOfAnotherQuery:
     async def test_a_longer_page_of_the_same_query_goes_on(
         self, here: httpx.AsyncClient, reserved: list[int], cursor: str
     ) -> None:
-        same = {"state": "requested", "limit": 500, "nextPageCursor": cursor}
+        same: dict[str, Any] = {"state": "requested", "limit": 500, "nextPageCursor": cursor}
         page = (await here.get(RESERVE, params=same)).json()
         assert [item["reservationId"] for item in page["data"]] == reserved[2::-1]
 
@@ -161,7 +161,7 @@ class TestACursorOfAnotherQuery:
     async def test_of_other_parameters(
         self, here: httpx.AsyncClient, cursor: str, other: dict[str, Any]
     ) -> None:
-        await self.refused(here, RESERVE, other | {"nextPageCursor": cursor})
+        await self.refused(here, RESERVE, {**other, "nextPageCursor": cursor})
 
     async def test_of_another_key(
         self, caller: Caller, directory: Directory, reserved: list[int], cursor: str

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from directory import Charger, Directory
+from directory import Capabilities, Charger, Directory
 from tests.api.conftest import QUEUE, Caller
 from tests.api.scripted import ACCEPTED, Script
 from workflows.messages import (
@@ -321,3 +321,109 @@ class TestAFlipturnKey:
         await http.post(RESERVE, json=body)  # a new run: the first is over
         assert script.signals == 1
         assert len(script.starts) == 2
+
+
+class TestAWholeCharger:
+    """Any port of it: no `portId`, but `chargerId`."""
+
+    @pytest.fixture
+    def body(self, body: dict[str, Any], charger: Charger) -> dict[str, Any]:
+        del body["portId"]
+        return body | {"chargerId": charger.id}
+
+    async def test_it_is_asked_for_without_a_port(
+        self, http: httpx.AsyncClient, charger: Charger, link: int, script: Script, body: dict[str, Any]
+    ) -> None:
+        response = await http.post(RESERVE, json=body)
+        assert response.status_code == 200
+        assert response.json() == {
+            "data": {
+                "status": "Accepted",
+                "reservationId": body["reservationId"],
+                "chargerId": charger.id,
+                "state": "active",
+                "expiryDate": body["expiryDate"],
+            }
+        }
+        asked = script.asked[0]
+        assert (asked.terms.port_id, asked.terms.port_number) == (None, None)
+        assert asked.route == Route(queue=QUEUE, epoch=link)
+
+    async def test_temporal_shows_it_without_a_port(
+        self,
+        http: httpx.AsyncClient,
+        temporal: Client,
+        charger: Charger,
+        script: Script,
+        body: dict[str, Any],
+    ) -> None:
+        await http.post(RESERVE, json=body)
+        workflow_id = reservation_workflow_id(charger.id, body["reservationId"])
+        description = await temporal.get_workflow_handle(workflow_id).describe()
+        assert description.typed_search_attributes.get(PORT_ID) is None
+        summary = await description.static_summary()
+        assert summary is not None
+        assert summary.startswith("CP-16, any port, until ")
+
+    async def test_a_charger_known_not_to_be_able_is_asked_all_the_same(
+        self,
+        http: httpx.AsyncClient,
+        directory: Directory,
+        charger: Charger,
+        script: Script,
+        body: dict[str, Any],
+    ) -> None:
+        await directory.capabilities.said(charger.id, Capabilities(reservations=True, whole_charger=False))
+        script.reserve = ReserveAnswer(status=ReserveStatus.REJECTED, state=ReservationState.REJECTED)
+        response = await http.post(RESERVE, json=body)
+        assert response.json()["data"]["status"] == "Rejected"
+        assert len(script.asked) == 1
+
+    async def test_a_port_with_its_charger_is_that_port(
+        self, http: httpx.AsyncClient, charger: Charger, script: Script, body: dict[str, Any]
+    ) -> None:
+        port_id = charger.ports[1].id
+        response = await http.post(RESERVE, json=body | {"portId": port_id})
+        assert response.json()["data"]["portId"] == port_id
+        assert script.asked[0].terms.port_number == 2
+
+    async def test_a_port_with_another_charger_is_400(
+        self, http: httpx.AsyncClient, charger: Charger, script: Script, body: dict[str, Any]
+    ) -> None:
+        wrong = {"portId": charger.ports[0].id, "chargerId": 999}
+        response = await http.post(RESERVE, json=body | wrong)
+        assert response.status_code == 400
+        assert response.json() == {
+            "error": f"chargerId: port {charger.ports[0].id} is not one of charger 999"
+        }
+        assert script.starts == []
+
+    async def test_neither_is_400(
+        self, http: httpx.AsyncClient, script: Script, body: dict[str, Any]
+    ) -> None:
+        del body["chargerId"]
+        response = await http.post(RESERVE, json=body)
+        assert response.status_code == 400
+        assert response.json() == {"error": "portId: is required; or chargerId, for any port of that charger"}
+
+    async def test_an_unknown_charger_is_404(
+        self, http: httpx.AsyncClient, script: Script, body: dict[str, Any]
+    ) -> None:
+        response = await http.post(RESERVE, json=body | {"chargerId": 999})
+        assert response.status_code == 404
+        assert response.json() == {"error": "chargerId: there is no charger 999"}
+        assert script.starts == []
+
+    async def test_one_outside_the_keys_scope_is_404(
+        self,
+        caller: Caller,
+        directory: Directory,
+        charger: Charger,
+        script: Script,
+        body: dict[str, Any],
+    ) -> None:
+        raw_key, _ = await directory.keys.create("elsewhere", ["reservations"], site_ids=["site-2"])
+        response = await caller(raw_key).post(RESERVE, json=body)
+        assert response.status_code == 404
+        assert response.json() == {"error": f"chargerId: there is no charger {charger.id}"}
+        assert script.starts == []

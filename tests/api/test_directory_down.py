@@ -1,0 +1,59 @@
+"""The directory is away: every call says so in a sentence, and no charger is asked anything."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from directory import Directory, UnreachableError
+from directory.connections import Connections
+from tests.api.scripted import Script
+from tests.api.test_auth import EVERY_ROUTE, RESERVE
+
+AWAY = {"error": "the directory does not answer; no charger was asked: repeat the request"}
+
+
+def fail(connections: Connections, monkeypatch: pytest.MonkeyPatch, after: int = 0) -> None:
+    """Have every statement fail, `after` so many queries."""
+    query, left = connections.query, after
+
+    async def gone(*_: Any, **__: Any) -> Any:
+        raise UnreachableError("no database at postgresql+asyncpg://berth:***@db/berth: refused")
+
+    async def for_a_while(statement: Any, **parameters: Any) -> Any:
+        nonlocal left
+        left -= 1
+        return await (query if left >= 0 else gone)(statement, **parameters)
+
+    monkeypatch.setattr(connections, "query", for_a_while)
+    monkeypatch.setattr(connections, "change", gone)
+    monkeypatch.setattr(connections, "transaction", gone)
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
+async def test_every_call_is_503_with_the_time_to_wait(
+    http: httpx.AsyncClient,
+    directory: Directory,
+    method: str,
+    path: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fail(directory._connections, monkeypatch)
+    response = await http.request(method, path, json={})
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "5"
+    assert response.json() == AWAY
+
+
+async def test_a_reservation_that_lost_the_directory_on_its_way_started_nothing(
+    http: httpx.AsyncClient,
+    directory: Directory,
+    script: Script,
+    body: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fail(directory._connections, monkeypatch, after=1)
+    response = await http.post(RESERVE, json=body)
+    assert response.status_code == 503
+    assert response.json() == AWAY
+    assert script.starts == []
