@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launch.commands.ending import NO_ANSWER, REFUSED, end, say
+from launch.commands.ending import INTERRUPTED, NO_ANSWER, REFUSED, end, say
 from launch.commands.options import AsJson
 from launch.commands.remote import remote_berth
 
@@ -45,7 +45,7 @@ def import_chargers(
     except BadFile as error:
         _refuse(error.problems, as_json)
     except Stopped as error:
-        end(str(error), NO_ANSWER)
+        end(str(error), INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else NO_ANSWER)
     _tell_of_result(added, planned, as_json)
 
 

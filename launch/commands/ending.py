@@ -9,6 +9,7 @@ REFUSED = 1
 WRONG_USE = 2
 NO_ANSWER = 3
 PENDING = 4
+INTERRUPTED = 130
 
 EXIT_CODES = {
     DONE: "done",
@@ -16,7 +17,7 @@ EXIT_CODES = {
     WRONG_USE: "wrong command line or setting, or a process that cannot start",
     NO_ANSWER: "Berth does not answer, or cannot at the moment",
     PENDING: "not known yet (`Pending`), Berth keeps at it",
-    130: "interrupted (Ctrl-C)",
+    INTERRUPTED: "interrupted (Ctrl-C)",
 }
 """What each exit code means, for people."""
 

@@ -48,8 +48,11 @@ def reserve(
     charger: Annotated[
         str | None,
         typer.Option(
-            metavar="CHARGER", help="Instead of a port: any port of this charger (id or OCPP identity)."
+            metavar="CHARGER", help="Instead of a port id: any port of this charger (id or OCPP identity)."
         ),
+    ] = None,
+    port_number: Annotated[
+        int | None, typer.Option(min=1, help="With --charger: this port of it, by the charger's own number.")
     ] = None,
     until: Annotated[str, typer.Option(help="As in 15m or 1h30m, or an ISO 8601 instant.")] = "15m",
     reservation_id: Annotated[
@@ -77,7 +80,8 @@ def reserve(
 ) -> None:
     """Reserve a port, or with --charger any port of a charger.
 
-    Examples: berth reserve 7 --tag CARD-1 --until 30m; berth reserve --charger SIM-16 --tag CARD-1
+    Examples: berth reserve 7 --tag CARD-1 --until 30m;
+    berth reserve --charger SIM-16 --port-number 1 --tag CARD-1
     """
     import secrets
 
@@ -85,6 +89,8 @@ def reserve(
 
     if (port is None) == (charger is None):
         raise typer.BadParameter("give a port id or --charger, one of them", param_hint="PORT")
+    if port_number is not None and charger is None:
+        raise typer.BadParameter("goes with --charger only", param_hint="--port-number")
     number = secrets.randbelow(2**31) if reservation_id is None else reservation_id
     body = {
         "portId": port,
@@ -97,7 +103,10 @@ def reserve(
         "force": force or None,
     }
     with remote_berth() as client:
-        body["chargerId"] = charger_id_unless_none(client, charger)
+        if charger is not None and port_number is not None:
+            body["portId"] = _port_id(client, charger, port_number)
+        else:
+            body["chargerId"] = charger_id_unless_none(client, charger)
         try:
             answer = client.reserve({name: value for name, value in body.items() if value is not None}, wait)
         except (NoAnswer, Refused) as error:
@@ -164,6 +173,14 @@ def show(
         ((entry["at"], entry["event"], entry["detail"]) for entry in timeline),
         "Nothing has happened yet.",
     )
+
+
+def _port_id(client: "ApiClient", charger: str, port_number: int) -> int:
+    found = client.charger(charger_id(client, charger))
+    ids: list[int] = [port["id"] for port in found["ports"] if port["portNumber"] == port_number]
+    if not ids:
+        end(f"charger {found['id']} ({found['ocppId']}) has no port number {port_number}")
+    return ids[0]
 
 
 def _follow(client: "ApiClient", charger: int, reservation: int, as_json: bool) -> None:

@@ -225,6 +225,20 @@ def test_one_that_was_never_added_needs_no_taking_back(odd: OddServer, do_import
     assert do_import(TWO).stderr.endswith("; nothing was imported\n")
 
 
+def test_ctrl_c_takes_everything_back(
+    odd: OddServer, do_import: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("launch.api_client.sleep", interrupt)
+    wait = Answer(429, {"error": "too many requests"}, {"Retry-After": "12"})
+    odd.answers = [NOTHING_THERE, added(1), wait, Answer(204, b""), GONE]
+    run = do_import(TWO)
+    assert run.returncode == 130
+    assert run.stderr.endswith("berth: interrupted at line 3; nothing was imported\n")
+
+
 def test_what_cannot_be_taken_back_is_named(odd: OddServer, do_import: Import) -> None:
     odd.answers = [NOTHING_THERE, added(1), HANGS_UP]
     run = do_import(TWO)

@@ -95,6 +95,17 @@ def test_any_port_of_a_charger_is_reserved_without_a_port(script: Scripted) -> N
 
 
 @pytest.mark.usefixtures("house")
+def test_a_port_can_be_named_by_its_number_at_the_charger(script: Scripted) -> None:
+    number, story = script
+    of_charger = ("--charger", "CP-1", "--tag", "CARD-1", "--id", number)
+    made = berth_here("reserve", *of_charger, "--port-number", "2")
+    assert made.returncode == 0, made.stderr
+    assert story.asked[0].terms.port_number == 2
+    none = berth_here("reserve", *of_charger, "--port-number", "3")
+    assert (none.returncode, none.stderr) == (1, "berth: charger 1 (CP-1) has no port number 3\n")
+
+
+@pytest.mark.usefixtures("house")
 def test_a_no_of_the_charger_is_exit_code_1(script: Scripted) -> None:
     number, story = script
     story.reserve = ReserveAnswer(
@@ -141,6 +152,7 @@ def test_the_apis_sentence_is_shown_as_it_is() -> None:
     "arguments",
     [
         ("--tag", "C"),
+        ("1", "--port-number", "1", "--tag", "C"),
         ("1", "--charger", "CP-1", "--tag", "C"),
         ("1", "--tag", "C", "--until", "soon"),
         ("1",),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from launch.instants import instant
+from launch.instants import instant, instant_past
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -20,6 +20,17 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 )
 def test_a_duration_counts_from_now(text: str, ahead: timedelta) -> None:
     assert instant(text, NOW) == NOW + ahead
+
+
+def test_a_duration_can_count_back() -> None:
+    assert instant_past("1h30m", NOW) == NOW - timedelta(minutes=90)
+    assert instant_past("2026-11-23T12:00:00Z") == NOW
+
+
+@pytest.mark.parametrize("text", ["9999999d", "999999999999999999d"])
+def test_further_than_any_date_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="further away than any date"):
+        instant(text, NOW)
 
 
 def test_an_instant_keeps_its_offset_and_is_utc_without_one() -> None:
