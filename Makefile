@@ -14,7 +14,7 @@ up: .venv/.run ## Run everything here: Temporal with its UI, API, gateway, worke
 
 test: .venv/.dev ## Run every test
 	@$(BIN)/python -m launch.temporal_cli >/dev/null
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 chaos: .venv/.dev ## Kill processes at random and let storms blow, for half an hour (CHAOS_ROUNDS, CHAOS_SEED)
 	@$(BIN)/python -m launch.temporal_cli >/dev/null
