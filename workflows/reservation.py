@@ -216,7 +216,10 @@ class ReservationWorkflow:
         route = await self._find_route()
         if route is None or self._has_word():
             return  # whatever came meanwhile is heard first
-        self._ledger.memory.retry_at = None
+        m = self._ledger.memory
+        m.retry_at = None
+        if m.state is ReservationState.REQUESTED:
+            self._ledger.enter(ReservationState.SENDING)
         if self._ledger.must_cancel_first():
             await self._send_cancel(route)
         else:
@@ -229,8 +232,6 @@ class ReservationWorkflow:
         terms = m.wanted
         asked_at = workflow.now()
         m.listening = True
-        if m.state is ReservationState.REQUESTED:
-            self._ledger.enter(ReservationState.SENDING)
         asked_before = m.held is not Held.NOTHING
         answer = await reserve_now(
             ReserveNowInput(
@@ -310,7 +311,7 @@ class ReservationWorkflow:
         if m.waiting_since is None:
             self._ledger.note("charger offline", "waiting for it to connect")
             m.waiting_since = workflow.now()
-            if m.held is Held.NOTHING:
+            if m.held is Held.NOTHING or m.state is ReservationState.REQUESTED:
                 self._ledger.enter(ReservationState.SENDING, "ChargerOffline")
             elif m.doubt is not None:
                 self._ledger.enter(ReservationState.UNKNOWN, "ChargerOffline")

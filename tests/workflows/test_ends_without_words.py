@@ -210,6 +210,20 @@ async def test_a_new_reserve_ends_the_wait_after_expiry(world: World) -> None:
     assert world.charger.frames == ["ReserveNow", "ReserveNow"]
 
 
+async def test_a_new_reserve_during_the_wait_after_expiry_waits_for_the_charger(world: World) -> None:
+    await world.reserve(world.terms(hours=1))
+    world.go_offline()
+    await world.skip(hours=3)
+    again = await world.reserve(world.terms(hours=9))
+    assert (again.status, again.state, again.reason) == (
+        "Pending",
+        ReservationState.SENDING,
+        "ChargerOffline",
+    )
+    await world.come_online()
+    await world.until(lambda s: s.state == ReservationState.ACTIVE)
+
+
 async def test_an_undelivered_cancel_is_moot_at_expiry(world: World) -> None:
     await world.reserve(world.terms(hours=1))
     world.go_offline()
