@@ -3,12 +3,23 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from launch.temporal_cli import find_temporal_cli
 from tests.workflows.world import DEV_SERVER, World
 from workflows.names import SEARCH_ATTRIBUTES
+
+# `make chaos`; here, because pytest wants it known before it reads the tests.
+settings.register_profile(
+    "chaos",
+    max_examples=100,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 
 
 @pytest.fixture
