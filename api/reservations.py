@@ -14,7 +14,7 @@ from api.idempotency import IdempotencyKey, answered_once
 from api.paging import ThisPage
 from api.prefer import Prefer, preferred_wait
 from api.reservation_list import Listed
-from api.reservations_client import NOT_TAKEN_UP, Sight
+from api.reservations_client import NOT_TAKEN_UP, UNKNOWN_RESERVATION, Sight
 from api.route import ApiRoute
 from api.schemas.base import Data, Page
 from api.schemas.reservations import (
@@ -163,7 +163,8 @@ async def _cancel(
 ) -> Response:
     asked = CancelRequest(wait=_default_wait(here.settings) if wait is None else wait)
     told = await here.reservations.cancel(charger.id, body.reservation_id, asked)
-    if told is None or (told.state.is_end and told.status == CancelStatus.REJECTED):
+    # A reservation that this very cancel ended has asked the charger already.
+    if told is None or (told.state.is_end and told.reason == UNKNOWN_RESERVATION):
         return _answered(await _forward(body, charger, told, asked.wait, key, here))
     outcome = CancelOutcome(
         status=told.status,
