@@ -64,14 +64,21 @@ class House:
 
     async def __aenter__(self) -> "House":
         self._stack.callback(self._kill_all)
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def _open(self) -> None:
         await self.start_temporal()
         await migrate_async(self.database_url)
         for name in PROCESSES:
             self.start(name)
-        await self.until(self._is_ready, "the API is ready")
+        await self.until(self._is_ready, "the API is ready", within=90)
         await self._stack.enter_async_context(self.http)
         await self._stack.enter_async_context(self.fleet)
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
