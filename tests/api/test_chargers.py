@@ -186,7 +186,9 @@ async def test_what_a_charger_can_do_is_shown_as_far_as_it_is_known(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"accepted": False}, {"expires_at": datetime.now(UTC) - timedelta(minutes=1)}], ids=str
+    "changes",
+    [{"accepted": False}, {"expires_at": datetime.now(UTC) - timedelta(minutes=1)}],
+    ids=["not accepted", "over"],
 )
 async def test_what_the_charger_did_not_accept_or_is_over_is_no_reservation(
     http: httpx.AsyncClient, directory: Directory, charger: Charger, changes: dict[str, Any]
