@@ -7,7 +7,7 @@ is skipped.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
@@ -26,6 +26,7 @@ _CALL, _CALL_RESULT, _CALL_ERROR = 2, 3, 4
 # OCPP 2.1: CALLRESULTERROR and SEND are never answered.
 _NEVER_ANSWERED = (5, 6)
 _MAX_DESCRIPTION = 255
+_VALUE_WEIGHT = 64  # bytes of an empty object of Python, which takes three on the wire
 _MAX_DEPTH = 100  # no message of OCPP has a tenth; whoever reads, checks or writes JSON recurses
 
 
@@ -36,6 +37,8 @@ class Call:
     message_id: MessageId
     action: str
     payload: Payload
+    weight: int = field(default=0, compare=False)
+    """About what it takes in memory, bytes; known of what was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def parse(data: bytes) -> Frame:
     if message_type == _CALL:
         if _is_too_deep(data, array):
             return Malformed("nested too deep", fault="FormatViolation", message_id=message_id)
-        return _call(message_id, array)
+        return _call(message_id, array, weight=len(data) + data.count(b",") * _VALUE_WEIGHT)
     if message_type == _CALL_RESULT:
         if _is_too_deep(data, array):
             return BrokenAnswer(message_id, "nested too deep")
@@ -154,7 +157,7 @@ def _without_id(message_type: int) -> Malformed:
     return Malformed("message id is missing", fault="RpcFrameworkError" if is_request else None)
 
 
-def _call(message_id: MessageId, array: list[Any]) -> Call | Malformed:
+def _call(message_id: MessageId, array: list[Any], weight: int) -> Call | Malformed:
     if len(array) < 3 or not isinstance(array[2], str):
         return Malformed("action is missing", fault="FormatViolation", message_id=message_id)
     payload = array[3] if len(array) > 3 else None
@@ -162,7 +165,7 @@ def _call(message_id: MessageId, array: list[Any]) -> Call | Malformed:
         payload = {}
     if not isinstance(payload, dict):
         return Malformed("payload is not an object", fault="FormatViolation", message_id=message_id)
-    return Call(message_id, array[2], payload)
+    return Call(message_id, array[2], payload, weight)
 
 
 def _call_result(message_id: MessageId, array: list[Any]) -> CallResult | BrokenAnswer:

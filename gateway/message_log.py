@@ -19,6 +19,7 @@ from gateway.frames import Answer, BrokenAnswer, CallError, CallResult, Payload
 log = structlog.get_logger(__name__)
 
 _BATCH = 500
+_BATCH_WEIGHT = 1_000_000  # bytes; putting a batch into words holds up every socket
 _WRITE_EVERY = 0.5  # seconds
 _RETRY_AFTER = 5.0  # seconds, while the database fails
 _HIDDEN = "***"
@@ -37,17 +38,23 @@ class Exchange:
     action: str
     payload: Payload
     answer: Answer | None
+    weight: int = 500  # bytes of memory, about
 
 
 class MessageLog:
-    """A bounded buffer before `directory.messages`."""
+    """A buffer before `directory.messages`, bounded in exchanges and in the bytes they take."""
 
     def __init__(
-        self, write: Callable[[Sequence[LoggedMessage]], Awaitable[None]], capacity: int = 20_000
+        self,
+        write: Callable[[Sequence[LoggedMessage]], Awaitable[None]],
+        capacity: int = 20_000,
+        weight_capacity: int = 32_000_000,
     ) -> None:
         self.dropped_count = 0
         self._write = write
         self._capacity = capacity
+        self._weight_capacity = weight_capacity
+        self._weight = 0
         self._waiting: deque[Exchange] = deque()
 
     @property
@@ -56,11 +63,12 @@ class MessageLog:
         return len(self._waiting)
 
     def add(self, exchange: Exchange) -> None:
-        """Keep an exchange until it is written; drops the oldest one when the buffer is full."""
-        if len(self._waiting) >= self._capacity:
-            self._waiting.popleft()
-            self.dropped_count += 1
+        """Keep an exchange until it is written; drops the oldest ones when the buffer is full."""
         self._waiting.append(exchange)
+        self._weight += exchange.weight
+        while len(self._waiting) > self._capacity or self._weight > self._weight_capacity:
+            self._take()
+            self.dropped_count += 1
 
     async def run(self) -> None:
         """Write what is waiting, for ever."""
@@ -75,12 +83,26 @@ class MessageLog:
     async def flush(self) -> None:
         """Write everything that waits now. Raises when the database fails; nothing is lost then."""
         while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+            batch = self._next_batch()
             try:
                 await self._write([_logged(exchange) for exchange in batch])
             except BaseException:
                 self._waiting.extendleft(reversed(batch))
+                self._weight += sum(exchange.weight for exchange in batch)
                 raise
+
+    def _next_batch(self) -> list[Exchange]:
+        batch = [self._take()]
+        weight = batch[0].weight
+        while self._waiting and len(batch) < _BATCH and weight < _BATCH_WEIGHT:
+            batch.append(self._take())
+            weight += batch[-1].weight
+        return batch
+
+    def _take(self) -> Exchange:
+        exchange = self._waiting.popleft()
+        self._weight -= exchange.weight
+        return exchange
 
 
 def _logged(exchange: Exchange) -> LoggedMessage:

@@ -213,6 +213,7 @@ class ChargerSession:
                 call.action,
                 call.payload,
                 answer,
+                call.weight,
             )
         )
 

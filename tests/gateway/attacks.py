@@ -343,6 +343,8 @@ async def a_flood_of_pings_whose_pongs_are_not_read(house: Target) -> None:
         for _ in range(200):  # 26 MB, as much to answer
             if not await one.write(pings, within=1):
                 break
+        else:
+            raise AssertionError("all pings were taken, and their pongs kept in memory")
         await one.rest()
 
 

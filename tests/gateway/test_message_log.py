@@ -1,6 +1,7 @@
 """The message log never costs a charger anything, and keeps secrets out of the database."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -37,6 +38,16 @@ async def test_a_full_buffer_drops_the_oldest_and_counts_it() -> None:
     await log.flush()
     assert [orjson.loads(row.payload_json)["number"] for row in table.rows] == [2, 3, 4]
     assert log.dropped_count == 2
+
+
+async def test_a_few_heavy_exchanges_fill_it_as_many_light_ones_do() -> None:
+    table = Table()
+    log = MessageLog(table.write, weight_capacity=1000)
+    for number in range(5):
+        log.add(replace(exchange({"number": number}), weight=400))
+    await log.flush()
+    assert [orjson.loads(row.payload_json)["number"] for row in table.rows] == [3, 4]
+    assert log.dropped_count == 3
 
 
 async def test_what_a_failing_database_did_not_take_is_written_later_in_order() -> None:
