@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from temporalio.client import Client
 
@@ -18,6 +19,9 @@ from api.reservations_client import Reservations
 from api.services import Services
 from directory import Directory
 from settings import Settings
+
+_PARTS = (reservations, chargers, ocpp_messages, keys, tokens)
+"""The routes below /api."""
 
 # For the documentation: ApiRoute does the work.
 _bearer = Depends(HTTPBearer(auto_error=False, description="The API key, from `berth key create`."))
@@ -66,11 +70,12 @@ def create_app(settings: Settings, client: Client, directory: Directory) -> Fast
         RateLimit(settings),
         KeyUse(directory),
     )
-    for part in (reservations, chargers, ocpp_messages, keys, tokens):
+    for part in _PARTS:
         app.include_router(part.router, dependencies=[_bearer])
     app.include_router(health.router)
     add_pages(app)
-    handle_errors(app)
+    routes = [part.router.routes for part in (*_PARTS, health)]
+    handle_errors(app, [route for of_part in routes for route in of_part if isinstance(route, APIRoute)])
     app.add_middleware(Envelope)
     return app
 

@@ -21,6 +21,7 @@ import orjson
 import structlog
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from directory import UnreachableError
@@ -109,16 +110,26 @@ def error_response(status: int, sentence: str, headers: Mapping[str, str] | None
     return Response(body, int(status), dict(headers or {}), media_type="application/json")
 
 
-def handle_errors(app: FastAPI) -> None:
-    """Give every error that FastAPI or Starlette answers our shape."""
-    app.add_exception_handler(StarletteHTTPException, _http_error)
+def handle_errors(app: FastAPI, routes: Sequence[APIRoute]) -> None:
+    """Give every error that FastAPI or Starlette answers our shape; `routes` are all there are."""
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, StarletteHTTPException)  # it is registered for no other
+        headers = error.headers
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"Allow": _allowed(request.url.path, routes)}
+        return error_response(error.status_code, _sentence(request, error), headers)
+
+    app.add_exception_handler(StarletteHTTPException, http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(UnreachableError, _directory_error)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, StarletteHTTPException)  # it is registered for no other
-    return error_response(error.status_code, _sentence(request, error), error.headers)
+def _allowed(path: str, routes: Sequence[APIRoute]) -> str:
+    # Starlette names the methods of the first route only.
+    here = [route for route in routes if route.path_regex.match(path)]
+    methods = {method for route in here for method in route.methods or ()}
+    return ", ".join(sorted(methods))
 
 
 def _sentence(request: Request, error: StarletteHTTPException) -> str:

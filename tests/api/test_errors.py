@@ -22,7 +22,7 @@ async def test_an_unknown_path_is_404_with_a_sentence(http: httpx.AsyncClient) -
 async def test_a_wrong_method_is_405_with_a_sentence(http: httpx.AsyncClient) -> None:
     response = await http.put(RESERVE, json={})
     assert response.status_code == 405
-    assert response.headers["allow"] == "POST"
+    assert response.headers["allow"] == "GET, POST"
     assert response.json() == {"error": "PUT is not possible at /api/ocpp/reservations"}
 
 
