@@ -1,5 +1,6 @@
 """A workflow of the reservation's name that answers what a test says, in the process of the test."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -46,8 +47,8 @@ class Script:
     signals: int = 0
 
 
-SCRIPTS: dict[int, Script] = {}
-"""By reservation number; a test's numbers are its own."""
+SCRIPTS: defaultdict[int, Script] = defaultdict(Script)
+"""By reservation number; a test's numbers are its own, and any other one is accepted."""
 
 
 @workflow.defn(name="Reservation")
