@@ -45,6 +45,7 @@ class House:
             "BERTH_BOOTSTRAP_API_KEY": KEY,
             "BERTH_UNKNOWN_CHARGERS": "register",
             "BERTH_OPEN_CHARGERS": "true",
+            "BERTH_RATE_LIMIT": "0",
             "BERTH_EXPIRY_GRACE": "1",
             "BERTH_SETTLE": "2",
             **settings,
