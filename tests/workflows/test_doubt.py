@@ -62,8 +62,10 @@ async def test_attempts_to_learn_the_truth_become_rare(world: World) -> None:
     await world.skip(hours=2)
     snapshot = await world.snapshot()
     lost_at = [entry.at for entry in snapshot.timeline if entry.event == "answer lost"]
-    gaps = [round((b - a).total_seconds()) for a, b in pairwise(lost_at)]
-    assert gaps[:5] == [5, 30, 120, 600, 1800]
+    gaps = [(b - a).total_seconds() for a, b in pairwise(lost_at)]
+    for gap, spacing in zip(gaps, [5, 30, 120, 600, 1800], strict=False):
+        assert spacing <= gap < spacing + 4  # the clock runs on while the machine is busy
+    assert len(gaps) >= 5
 
 
 async def test_a_cancel_in_doubt_asks_only_to_cancel(world: World) -> None:
