@@ -3,7 +3,15 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    Field,
+    RedisDsn,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -84,8 +92,11 @@ class Settings(BaseSettings):
     @field_validator("rate_limit_store")
     @classmethod
     def _is_redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://")):
-            raise ValueError("must begin with redis:// or rediss://")
+        try:
+            if value is not None:
+                TypeAdapter(RedisDsn).validate_python(value.get_secret_value())
+        except ValidationError:
+            raise ValueError("must be like redis://host:6379/0") from None
         return value
 
     @model_validator(mode="after")

@@ -108,7 +108,7 @@ class TestASharedStore:
         assert len(away) == 1, "it is left alone for a while"
 
 
-@pytest.mark.parametrize("url", ["memcached://127.0.0.1", "127.0.0.1:6379", ""])
+@pytest.mark.parametrize("url", ["memcached://127.0.0.1", "127.0.0.1:6379", "redis://a:port", ""])
 def test_a_store_of_another_kind_is_a_bad_setting(url: str) -> None:
-    with pytest.raises(ValueError, match="must begin with redis:// or rediss://"):
+    with pytest.raises(ValueError, match="must be like redis://host:6379/0"):
         Settings(rate_limit_store=url)
