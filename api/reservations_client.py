@@ -69,6 +69,7 @@ ACCEPTED_WITHIN = timedelta(seconds=4)
 LOOK_WITHIN = timedelta(milliseconds=500)
 SIGNAL_WITHIN = timedelta(milliseconds=400)
 
+MEET_WITHIN = timedelta(seconds=2)
 READ_WITHIN = timedelta(seconds=4.5)
 ANSWER_MARGIN = timedelta(seconds=5)  # the update keeps its own time; this is for a worker that died
 RESENDS = 3  # of an update that met a closing run
@@ -236,7 +237,7 @@ class Reservations:
 
     async def _meet(self, workflow_id: str, asking: str, asked: int) -> tuple[int, ReserveAnswer | None]:
         """How often `asking` was said and is over, from `asked` on; or the final answer it has."""
-        async with bounded(LOOK_WITHIN, _NOTHING_STARTED):
+        async with bounded(MEET_WITHIN, _OUTCOME_UNKNOWN):
             while found := await self._find_update(workflow_id, _update_id(asking, asked)):
                 if not found.HasField("outcome"):
                     break

@@ -36,6 +36,10 @@ NOT_READ = {
     )
 }
 
+NOT_LISTED = {
+    "error": "Temporal does not answer; the reservations cannot be listed now, they go on by themselves"
+}
+
 PASSING = [
     RPCStatusCode.UNAVAILABLE,
     RPCStatusCode.RESOURCE_EXHAUSTED,
@@ -101,6 +105,18 @@ class TestNothingListens:
         assert response.status_code == 503
         assert response.json() == NOT_READ
 
+    async def test_a_list_is_503(self, http: httpx.AsyncClient) -> None:
+        response = await http.get(RESERVE)
+        assert response.status_code == 503
+        assert response.json() == NOT_LISTED
+
+    async def test_a_reservation_under_a_key_is_503_too(
+        self, http: httpx.AsyncClient, body: dict[str, Any]
+    ) -> None:
+        response = await http.post(RESERVE, json=body, headers={"Idempotency-Key": "a"})
+        assert response.status_code == 503
+        assert response.json() == UNKNOWN
+
     async def test_chargers_are_shown_all_the_same(self, http: httpx.AsyncClient, charger: Charger) -> None:
         assert (await http.get(f"/api/chargers/{charger.id}")).status_code == 200
 
@@ -148,6 +164,16 @@ class TestNobodyAnswers:
         assert time.monotonic() - started < 5
         assert response.status_code == 503
         assert response.json() == NOT_READ
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    async def test_a_list_and_a_reservation_under_a_key_are_503_within_5_s(
+        self, http: httpx.AsyncClient, body: dict[str, Any], method: str
+    ) -> None:
+        started = time.monotonic()
+        response = await http.request(method, RESERVE, json=body, headers={"Idempotency-Key": "a"})
+        assert time.monotonic() - started < 5
+        assert response.status_code == 503
+        assert response.json() == (NOT_LISTED if method == "GET" else UNKNOWN)
 
     async def test_the_process_is_not_ready(self, http: httpx.AsyncClient) -> None:
         response = await http.get("/health/ready")
@@ -309,6 +335,15 @@ class TestNoWorker:
             if event.HasField("workflow_execution_signaled_event_attributes")
         ]
         assert signals == ["cancel"]
+
+    @pytest.mark.usefixtures("link")
+    async def test_a_cancel_that_is_to_be_forwarded_is_pending(
+        self, http: httpx.AsyncClient, charger: Charger, task_queue: str, number: int
+    ) -> None:
+        which = {"chargerId": charger.id, "reservationId": number}
+        response = await http.post(CANCEL, json=which, headers={"Prefer": "wait=1"})
+        assert response.status_code == 202
+        assert response.json() == {"data": {"status": "Pending", "reason": "NoResponse", **which}}
 
     @pytest.mark.usefixtures("impatient")
     async def test_a_look_is_503(
