@@ -1,6 +1,7 @@
 """Many chargers at one house, and what a caller does with all of them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -83,7 +84,9 @@ class Crowd:
         """Reserve all of them, and wait until each is active: on a busy machine some are told Pending."""
         told = await self.reserve(places, expires_at)
         assert set(told) <= {"Accepted", "Pending"}, told
-        await self.until_all(places, "active", lambda shown: bool(shown["state"] == "active"), 60)
+        await self.until_all(
+            places, "active", lambda shown: bool(shown["state"] == "active"), 60 + len(places) / 10
+        )
 
     async def until_all(
         self,
@@ -95,14 +98,17 @@ class Crowd:
         """Wait until what GET says of each reservation is right; that, in the order it became so."""
         left = list(places)
         found: list[tuple[Place, dict[str, Any]]] = []
+        states: Counter[str] = Counter()
 
         async def all_are() -> bool:
             seen = list(zip(left, await asyncio.gather(*(self._look(one) for one in left)), strict=True))
             found.extend((place, shown) for place, shown in seen if is_right(shown))
             left[:] = [place for place, shown in seen if not is_right(shown)]
+            states.clear()
+            states.update(f"{shown['state']} {shown['reason']}" for _, shown in seen if not is_right(shown))
             return not left
 
-        await self._house.until(all_are, f"all are {what}", within, lambda: f"{len(left)} are not")
+        await self._house.until(all_are, f"all are {what}", within, lambda: states)
         return found
 
     async def _reserve(self, place: Place, expires_at: datetime, wait: int) -> str:

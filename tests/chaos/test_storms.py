@@ -39,7 +39,7 @@ class Size:
     seconds: int
 
 
-SMALL = Size(chargers=300, waiting=40, expiring=200, events_per_second=200, seconds=2)
+SMALL = Size(chargers=300, waiting=40, expiring=150, events_per_second=200, seconds=2)
 FULL = Size(chargers=2000, waiting=500, expiring=2000, events_per_second=500, seconds=10)
 
 
@@ -117,17 +117,17 @@ async def test_reservations_that_expire_at_one_instant_all_end(storm: Storm, say
 
     left = (expires_at - datetime.now(UTC)).total_seconds()
     await storm.house.until(_is_past(expires_at), "the instant", within=left + 5)
-    ended = await storm.crowd.until_all(places, "expired", _is("expired"), LATE_AT_MOST + 30)
+    ended = await storm.crowd.until_all(places, "expired", _is("expired"), LATE_AT_MOST + len(places) / 10)
 
     late = sorted(_late(shown, expires_at) for _, shown in ended)
-    assert late[-1] < LATE_AT_MOST
-    assert not any(place.port_id in place.charger.reservations for place in places)
-    assert _dropped(storm.house, before) == []
     say(
         f"storm: {len(places)} reservations made in {made_after:.0f} s, all ended after one instant, late "
         f"by {late[len(late) // 2]:.1f} s (median) and {late[-1]:.1f} s (last); "
         f"{_peaks(storm.house, before)}"
     )
+    assert late[-1] < LATE_AT_MOST
+    assert not any(place.port_id in place.charger.reservations for place in places)
+    assert _dropped(storm.house, before) == []
 
 
 async def test_all_chargers_of_a_dead_gateway_come_back_at_once(storm: Storm, say: Say) -> None:

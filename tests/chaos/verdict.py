@@ -80,6 +80,8 @@ class Judge:
             is_lost, fault = False, self._disagreement(shown, held)
             if fault is None and promised and held is None and not _is_over(page, shown):
                 is_lost, fault = True, "promised, and not held"
+            if fault is None and page.answered and shown["state"] == "failed":
+                is_lost, fault = True, "answered, and never asked of the charger"
             if fault is None and page.used and shown["state"] != "used":
                 is_lost, fault = True, "used, and not known to be"
         return None if fault is None else (is_lost, _story(page, shown, held, fault))
