@@ -4,7 +4,10 @@ The commands are in `launch/commands/`; here they are put together. What is not 
 sentence and an exit code.
 """
 
+import os
 import sys
+import traceback
+from typing import NoReturn
 
 import typer
 
@@ -70,5 +73,23 @@ def main() -> None:
         sys.exit(EXIT_CODE)
 
 
+def run() -> NoReturn:
+    """`main` as a program of its own: it ends without taking the interpreter apart.
+
+    The Temporal SDK's native threads may still call into Python then, which aborts the process.
+    """
+    code: object = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
 if __name__ == "__main__":
-    main()
+    run()
