@@ -3,6 +3,7 @@
 import logging
 import os
 import resource
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -28,12 +29,14 @@ def quiet_chargers() -> Iterator[None]:
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Write a line to the terminal, whatever pytest captures: the figures of a run are its result."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
-    terminal = request.config.get_terminal_writer()
+    terminal = request.config.pluginmanager.getplugin("terminalreporter")
 
     def write(line: str) -> None:
+        if capture is None or terminal is None:  # one of several processes: shown when the test fails
+            sys.stdout.write(f"{line}\n")
+            return
         with capture.global_and_fixture_disabled():
-            terminal.line()
-            terminal.line(line)
+            terminal.write_line(f"\n{line}")
 
     return write
 
