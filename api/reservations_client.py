@@ -160,8 +160,12 @@ class Reservations:
             except _StillOpen as open_:
                 if open_.state is None:
                     raise Unavailable(_NOTHING_STARTED) from None
-                reason = None if open_.accepted else NOT_TAKEN_UP
-                return ReserveAnswer(status=PENDING, state=open_.state, reason=reason)
+                if open_.accepted:
+                    return ReserveAnswer(status=PENDING, state=open_.state)
+                # Until a worker accepts it an update is in the server's memory only.
+                handle = self._client.get_workflow_handle(workflow_id)
+                if await self._signal(handle, SIGNAL_WITHIN, "reserve", request):
+                    return ReserveAnswer(status=PENDING, state=open_.state, reason=NOT_TAKEN_UP)
         raise Unavailable(_ENDING_EACH_TIME)
 
     async def cancel(
@@ -184,7 +188,7 @@ class Reservations:
                 pass  # or there is none; the next lines find out
             except _StillOpen as open_:
                 if open_.state is not None and (
-                    open_.accepted or await self._signal_cancel(handle, SIGNAL_WITHIN)
+                    open_.accepted or await self._signal(handle, SIGNAL_WITHIN, "cancel")
                 ):
                     return CancelAnswer(status=PENDING, state=open_.state)
             async with bounded(READ_WITHIN, _OUTCOME_UNKNOWN):
@@ -198,7 +202,7 @@ class Reservations:
     async def withdraw(self, charger_id: int, reservation_id: int) -> None:
         """Have a reservation cancelled without waiting; done once Temporal has it. Raises Unavailable."""
         workflow_id = reservation_workflow_id(charger_id, reservation_id)
-        await self._signal_cancel(self._client.get_workflow_handle(workflow_id), READ_WITHIN)
+        await self._signal(self._client.get_workflow_handle(workflow_id), READ_WITHIN, "cancel")
 
     async def look(self, charger_id: int, reservation_id: int) -> Sight | None:
         """The reservation as it stands now, None when there is none. Raises Unavailable."""
@@ -341,11 +345,13 @@ class Reservations:
         snapshot: Snapshot = await run.result()
         return snapshot.state
 
-    async def _signal_cancel(self, handle: WorkflowHandle[Any, Any], within: timedelta) -> bool:
+    async def _signal(
+        self, handle: WorkflowHandle[Any, Any], within: timedelta, name: str, *arguments: ReserveRequest
+    ) -> bool:
         """Durable at once, needs no worker; False when no such workflow runs."""
         async with bounded(within, _OUTCOME_UNKNOWN):
             try:
-                await handle.signal("cancel")
+                await handle.signal(name, args=arguments)
             except RPCError as error:
                 if is_missing(error):
                     return False

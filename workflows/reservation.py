@@ -124,6 +124,11 @@ class ReservationWorkflow:
             status=PENDING, state=self._ledger.memory.state, reason=self._ledger.pending_reason()
         )
 
+    @workflow.signal(name="reserve", description="Hold the port, without waiting for the answer.")
+    def reserve_without_answer(self, request: ReserveRequest) -> None:
+        """Ask for the reservation: what no worker takes up in time, so that it outlives the server."""
+        self._ledger.queue.append(ReserveCommand(request))
+
     @workflow.signal(name="cancel", description="Give the port free, without waiting for the answer.")
     def cancel_without_answer(self) -> None:
         """Cancel the reservation."""
