@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.link import ChargerLink, ChargerLinks, InDoubt, NotSent
+from activities.listening import listening
 from directory import Directory, LiveReservation
 from workflows.messages import (
     IN_DOUBT,
@@ -55,7 +56,7 @@ class ChargerCommands:
         bound = log.bind(charger_id=request.charger_id, reservation_id=request.reservation_id)
         try:
             link = self._ready_link(request.charger_id, request.epoch)
-            listener = _listener(request)
+            listener = listening(request)
             try:
                 # Before the frame: what the charger does next must find its listener.
                 is_held = await self._enter(listener, request.force)
@@ -132,23 +133,6 @@ class ChargerCommands:
         except Exception:
             # The charger's Accepted must not be lost over the one-holder check of others.
             log.exception("mark_accepted_failed", workflow_id=listener.workflow_id)
-
-
-def _listener(request: ReserveNowInput) -> LiveReservation:
-    workflow_id = activity.info().workflow_id
-    if workflow_id is None:
-        raise ApplicationError("ReserveNow belongs to a workflow", non_retryable=True)
-    return LiveReservation(
-        workflow_id=workflow_id,
-        first_run_id=request.first_run_id,
-        charger_id=request.charger_id,
-        reservation_id=request.reservation_id,
-        port_number=request.terms.port_number,
-        id_tag=request.terms.id_tag,
-        parent_id_tag=request.terms.parent_id_tag,
-        accepted=False,
-        expires_at=request.terms.expires_at,
-    )
 
 
 def _deadline(within: timedelta) -> float:

@@ -8,7 +8,8 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from directory import Directory, LiveReservation
+from activities.listening import listening
+from directory import Directory
 from workflows.messages import CHARGER_OFFLINE, ForgetInput, Listener, LookInput, PortView, Route
 
 
@@ -25,19 +26,7 @@ class RouteFinder:
         The run is entered as a listener first, so that a charger that connects meanwhile wakes it.
         Raises ApplicationError of type ChargerOffline.
         """
-        await self._directory.live.put(
-            LiveReservation(
-                workflow_id=activity.info().workflow_id or "",
-                first_run_id=listener.first_run_id,
-                charger_id=listener.charger_id,
-                reservation_id=listener.reservation_id,
-                port_number=listener.terms.port_number,
-                id_tag=listener.terms.id_tag,
-                parent_id_tag=listener.terms.parent_id_tag,
-                accepted=False,
-                expires_at=listener.terms.expires_at,
-            )
-        )
+        await self._directory.live.put(listening(listener))
         link = await self._directory.links.route(listener.charger_id)
         if link is None:
             raise ApplicationError(
