@@ -172,7 +172,11 @@ class TestACursorOfAnotherQuery:
     async def test_of_another_list(self, here: httpx.AsyncClient, cursor: str) -> None:
         await self.refused(here, "/api/chargers", {"state": "requested", "nextPageCursor": cursor})
 
-    @pytest.mark.parametrize("change", [lambda c: c[:-4], lambda c: c + "AAAA", lambda c: "A" + c[1:]])
+    @pytest.mark.parametrize(
+        "change",
+        [lambda c: c[:-4], lambda c: c + "AAAA", lambda c: ("B" if c[0] == "A" else "A") + c[1:]],
+        ids=["shorter", "longer", "another first letter"],
+    )
     async def test_that_was_changed(
         self, here: httpx.AsyncClient, cursor: str, change: Callable[[str], str]
     ) -> None:
