@@ -373,12 +373,13 @@ def _start(
     workflow_id: str, start: ReservationStart, request: ReserveRequest
 ) -> WithStartWorkflowOperation[Any, Any]:
     terms = request.terms
+    state = ReservationState.REQUESTED if request.route is None else ReservationState.SENDING
     port = "any port" if terms.port_number is None else f"port {terms.port_number}"
     until = f"{terms.expires_at.astimezone(UTC):%d %b %Y %H:%M} UTC"
     attributes: list[SearchAttributePair[Any]] = [
         SearchAttributePair(CHARGER_ID, start.charger_id),
         SearchAttributePair(RESERVATION_ID, start.reservation_id),
-        SearchAttributePair(RESERVATION_STATE, ReservationState.REQUESTED.value),
+        SearchAttributePair(RESERVATION_STATE, state.value),
         SearchAttributePair(EXPIRES_AT, terms.expires_at),
     ]
     if terms.port_id is not None:

@@ -13,6 +13,7 @@ from temporalio.common import SearchAttributeUpdate
 
 from workflows.memory import Concern, Held, Memory
 from workflows.messages import (
+    PENDING,
     CancelAnswer,
     CancelStatus,
     ReservationStart,
@@ -34,19 +35,19 @@ TIMELINE_LENGTH = 400
 
 @dataclass
 class ReserveCommand:
-    """A caller's `reserve`, until it is answered."""
+    """A caller's `reserve`; of a signal nobody waits for the answer."""
 
     request: ReserveRequest
+    answer_by: datetime | None = None
     answer: ReserveAnswer | None = None
-    seen: bool = False
 
 
 @dataclass
 class CancelCommand:
-    """A caller's `cancel`, until it is answered."""
+    """A caller's `cancel`; of a signal nobody waits for the answer."""
 
+    answer_by: datetime | None = None
     answer: CancelAnswer | None = None
-    seen: bool = False
 
 
 class Ledger:
@@ -66,8 +67,6 @@ class Ledger:
 
     def take_commands(self) -> None:
         """Take every command whose turn it is; each is answered now or when its outcome is known."""
-        for command in self.queue:
-            command.seen = True
         while self.queue and not self.is_behind_end(self.queue[0]):
             head = self.queue.popleft()
             if isinstance(head, CancelCommand):
@@ -219,7 +218,9 @@ class Ledger:
         m = self.memory
         m.state, m.reason = state, reason
         self.note(state, reason or "")
-        workflow.upsert_search_attributes([RESERVATION_STATE.value_set(state)])
+        # Each upsert is a write to the lists' store: a start with a route shows `sending` already.
+        if workflow.info().typed_search_attributes.get(RESERVATION_STATE) != state:
+            workflow.upsert_search_attributes([RESERVATION_STATE.value_set(state)])
 
     def show_terms(self, terms: Terms) -> None:
         """Let lists find the reservation by its port and expiry."""
@@ -251,6 +252,32 @@ class Ledger:
             ask.answer = CancelAnswer(status=status, state=self.memory.state, reason=reason)
         self._cancels = []
 
+    def answer_pending(self) -> None:
+        """Answer everyone whose time is over, or whose charger is away: they need not hold the line."""
+        m = self.memory
+        reason = m.reason or ("ChargerOffline" if self.is_waiting else None)
+        for answer_by, command in self._waited_for():
+            holds = isinstance(command, ReserveCommand) and command.request.hold_while_offline
+            if workflow.now() < answer_by and (holds or not self.is_waiting):
+                continue
+            if isinstance(command, ReserveCommand):
+                command.answer = ReserveAnswer(
+                    status=PENDING, state=m.state, reason=reason, holds=self.in_force()
+                )
+            else:
+                command.answer = CancelAnswer(status=PENDING, state=m.state, reason=reason)
+
+    def next_pending(self) -> datetime | None:
+        """When the time of the next caller is over."""
+        return min((answer_by for answer_by, _ in self._waited_for()), default=None)
+
+    def _waited_for(self) -> list[tuple[datetime, ReserveCommand | CancelCommand]]:
+        return [
+            (command.answer_by, command)
+            for command in (*self.queue, *self._asks, *self._cancels)
+            if command.answer is None and command.answer_by is not None
+        ]
+
     def in_force(self) -> Terms | None:
         """The terms the charger surely holds."""
         m = self.memory
@@ -260,12 +287,6 @@ class Ledger:
     def is_waiting(self) -> bool:
         """Whether the charger is away, so that callers need not hold the line."""
         return self.memory.waiting_since is not None
-
-    def pending_reason(self) -> str | None:
-        """Why there is no answer yet."""
-        if self.memory.reason is not None:
-            return self.memory.reason
-        return "ChargerOffline" if self.is_waiting else None
 
     def concerned_terms(self) -> Terms | None:
         """The terms whose port and token matter now: what the charger may hold, else what is wanted."""

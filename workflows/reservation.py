@@ -6,9 +6,11 @@ and sends one frame at a time until they agree. Then it sleeps until expiry, a c
 """
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -18,7 +20,6 @@ from workflows.charger_call import cancel_reservation, reserve_now
 from workflows.ledger import CancelCommand, Ledger, ReserveCommand
 from workflows.memory import Concern, Held
 from workflows.messages import (
-    PENDING,
     CancelAnswer,
     CancelRequest,
     CancelReservationInput,
@@ -56,6 +57,9 @@ _WAIT_FOR_CHARGER = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
 )
 _LOCAL_ATTEMPT = timedelta(seconds=5)
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+T = TypeVar("T")
 
 
 @workflow.defn(name="Reservation")
@@ -96,33 +100,20 @@ class ReservationWorkflow:
     @workflow.update(description="Hold the port on these terms; on a live reservation: change it.")
     async def reserve(self, request: ReserveRequest) -> ReserveAnswer:
         """Ask for the reservation; answers Pending when `wait` ends first or the charger is offline."""
-        ask = ReserveCommand(request)
+        ask = ReserveCommand(request, answer_by=workflow.now() + request.wait)
         self._ledger.queue.append(ask)
-        await self._patiently(
-            lambda: (
-                ask.answer is not None
-                or (ask.seen and self._ledger.is_waiting and not request.hold_while_offline)
-            ),
-            request.wait,
-        )
-        return ask.answer or ReserveAnswer(
-            status=PENDING,
-            state=self._ledger.memory.state,
-            reason=self._ledger.pending_reason(),
-            holds=self._ledger.in_force(),
-        )
+        await workflow.wait_condition(lambda: ask.answer is not None)
+        assert ask.answer is not None
+        return ask.answer
 
     @workflow.update(name="cancel", description="Give the port free.")
     async def cancel(self, request: CancelRequest) -> CancelAnswer:
         """Cancel the reservation; answers Pending when `wait` ends first or the charger is offline."""
-        ask = CancelCommand()
+        ask = CancelCommand(answer_by=workflow.now() + request.wait)
         self._ledger.queue.append(ask)
-        await self._patiently(
-            lambda: ask.answer is not None or (ask.seen and self._ledger.is_waiting), request.wait
-        )
-        return ask.answer or CancelAnswer(
-            status=PENDING, state=self._ledger.memory.state, reason=self._ledger.pending_reason()
-        )
+        await workflow.wait_condition(lambda: ask.answer is not None)
+        assert ask.answer is not None
+        return ask.answer
 
     @workflow.signal(name="reserve", description="Hold the port, without waiting for the answer.")
     def reserve_without_answer(self, request: ReserveRequest) -> None:
@@ -238,7 +229,7 @@ class ReservationWorkflow:
         asked_at = workflow.now()
         m.listening = True
         asked_before = m.held is not Held.NOTHING
-        answer = await reserve_now(
+        call = reserve_now(
             ReserveNowInput(
                 charger_id=self._start.charger_id,
                 reservation_id=self._start.reservation_id,
@@ -254,6 +245,7 @@ class ReservationWorkflow:
             f"{self._place(terms)} until {terms.expires_at:%H:%M:%S}Z"
             + (", asking again" if asked_before else ""),
         )
+        answer = await self._answer_to(call)
         if isinstance(answer, InDoubtDetail) or (isinstance(answer, ReserveNowResult) and answer.sent):
             m.first_sent_at = m.first_sent_at or asked_at
             m.reject_offline = False
@@ -268,7 +260,7 @@ class ReservationWorkflow:
 
     async def _send_cancel(self, route: Route) -> None:
         m = self._ledger.memory
-        answer = await cancel_reservation(
+        call = cancel_reservation(
             CancelReservationInput(
                 charger_id=self._start.charger_id,
                 reservation_id=self._start.reservation_id,
@@ -280,6 +272,7 @@ class ReservationWorkflow:
             self._policy,
             "to be sure that the charger holds nothing" if m.ending is None else f"to be {m.ending}",
         )
+        answer = await self._answer_to(call)
         match answer:
             case NotSentDetail():
                 self._answers.lose_route(answer)
@@ -462,13 +455,40 @@ class ReservationWorkflow:
             start_to_close_timeout=_LOCAL_ATTEMPT,
         )
 
-    async def _patiently(self, condition: Callable[[], bool], wait: timedelta) -> None:
-        await self._until(condition, workflow.now() + wait, "the caller waits for an answer")
+    async def _answer_to(self, call: Coroutine[Any, Any, T]) -> T:
+        """The outcome of a call to the charger.
 
-    async def _until(self, condition: Callable[[], bool], at: datetime | None, summary: str) -> None:
-        """Wait for `condition`, at most until `at`."""
-        timeout = None if at is None else max(at - workflow.now(), timedelta(0))
-        try:
-            await workflow.wait_condition(condition, timeout=timeout, timeout_summary=summary)
-        except TimeoutError:
-            return
+        Most come at once, and each timer is two events more of history: only who will not wait as long as
+        the charger may take is worth one.
+        """
+        outcome = asyncio.create_task(call)
+        charger_speaks_by = workflow.now() + self._policy.call_timeout
+        await self._until(outcome.done, None, "", pending_before=charger_speaks_by)
+        return await outcome
+
+    async def _until(
+        self,
+        condition: Callable[[], bool],
+        at: datetime | None,
+        summary: str,
+        pending_before: datetime = _NEVER,
+    ) -> None:
+        """Wait for `condition`, at most until `at`; meanwhile callers are answered Pending in time.
+
+        Those whose time ends at `pending_before` or later hear at the next wait.
+        """
+
+        def pending_at() -> datetime:
+            next_pending = self._ledger.next_pending() or _NEVER
+            return next_pending if next_pending < pending_before else _NEVER
+
+        while not condition() and (at is None or workflow.now() < at):
+            self._ledger.answer_pending()
+            planned = pending_at()
+            alarm = min(at or _NEVER, planned)
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: condition() or pending_at() < planned,  # noqa: B023 - awaited before it changes
+                    timeout=None if alarm == _NEVER else alarm - workflow.now(),
+                    timeout_summary=summary if alarm == at else "a caller waits for an answer",
+                )
