@@ -1,7 +1,6 @@
 """Facts a charger reported and a workflow has not heard: stored, then answered, then delivered in order."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -9,7 +8,7 @@ from sqlalchemy import bindparam
 from directory.clock import database_now
 from directory.connections import Connections
 from directory.liveness import holds_socket
-from directory.records import NewEvent, StoredEvent
+from directory.records import NewEvent, StoredEvent, as_row
 from directory.tables import events, gateways, links
 
 _columns = [events.c[name] for name in StoredEvent.__dataclass_fields__]
@@ -35,7 +34,7 @@ def store_events(connection: sa.Connection, new_events: Sequence[NewEvent]) -> l
     """Keep all of them, as part of a transaction; their ids, in the order given."""
     if not new_events:
         return []
-    return sorted(connection.scalars(_STORE, [asdict(event) for event in new_events]))
+    return sorted(connection.scalars(_STORE, [as_row(event) for event in new_events]))
 
 
 class Events:

@@ -1,7 +1,6 @@
 """Which runs want to hear of a charger's events: from before the frame goes out to the run's last step."""
 
 from collections.abc import Collection
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +9,7 @@ from sqlalchemy import bindparam
 
 from directory.clock import database_now
 from directory.connections import Connections
-from directory.records import LiveReservation
+from directory.records import LiveReservation, as_row
 from directory.tables import live_reservations as table
 
 LISTENS_AFTER_EXPIRY = timedelta(hours=24)
@@ -63,7 +62,7 @@ class LiveReservations:
 
         What was accepted stays accepted only for the same run, port, token and expiry.
         """
-        await self._connections.change(self._put, **asdict(reservation))
+        await self._connections.change(self._put, **as_row(reservation))
 
     async def claim(self, reservation: LiveReservation) -> LiveReservation | None:
         """Enter a run, unless another workflow's accepted, unexpired reservation has its port: then that one.
@@ -83,7 +82,7 @@ class LiveReservations:
                 ).first()
                 if holder is not None:
                     return LiveReservation(*holder)
-            connection.execute(self._put, asdict(reservation))
+            connection.execute(self._put, as_row(reservation))
             return None
 
         return await self._connections.transaction(work)

@@ -1,14 +1,13 @@
 """The message log: every CALL with its answer, kept for some weeks."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from directory.clock import database_now
 from directory.connections import Connections
-from directory.records import LoggedMessage
+from directory.records import LoggedMessage, as_row
 from directory.tables import chargers, messages
 
 _PRUNE_AT_ONCE = 5_000
@@ -27,7 +26,7 @@ class Messages:
         """Add messages, oldest first; ids are given here."""
         if not batch:
             return
-        rows = [asdict(message) for message in batch]
+        rows = [as_row(message) for message in batch]
         for row in rows:
             del row["id"]
 

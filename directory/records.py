@@ -4,15 +4,23 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from directory.passwords import check_password
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 RIGHTS = frozenset({"reservations", "read", "admin"})
 """What an API key may be allowed to do."""
 
 TOKEN_STATUSES = frozenset({"Accepted", "Blocked", "Expired", "Invalid"})
 """How a listed token may be answered (OCPP 1.6 §7.2, OCPP 2.0.1 AuthorizationStatusEnumType)."""
+
+
+def as_row(record: "DataclassInstance") -> dict[str, Any]:
+    """The record's fields by name, as they are: dataclasses.asdict would copy every value deeply."""
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 
 @dataclass(frozen=True, slots=True)

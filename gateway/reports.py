@@ -151,12 +151,15 @@ class ChargerReports:
         # Reserved is what listeners expect: telling each would cost more than anything else about it.
         listeners = [] if report.status == RESERVED else await self.outbox.listeners()
 
+        told: list[NewEvent] = []
+
         def tell(change: StatusChange) -> list[NewEvent]:
             event = PortStatusChanged(
                 at=at, port_number=change.port_number, status=change.after, before=change.before
             )
             concerned = events.of_port(listeners, change.port_number)
-            return self.outbox.written((listener, event) for listener in concerned)
+            told[:] = self.outbox.written((listener, event) for listener in concerned)
+            return told
 
         change = await self._directory.chargers.record_status(
             self.charger_id,
@@ -177,6 +180,7 @@ class ChargerReports:
                 port_number=change.port_number,
                 status=change.after,
             )
+        if told:
             self.outbox.note_stored()
         self._ports[place] = report
 

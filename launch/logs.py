@@ -3,8 +3,10 @@
 import logging
 import os
 import sys
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
+import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -27,14 +29,12 @@ def set_up_logs(settings: Settings, process: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
     ]
+    rendering = _rendering(_format(settings.log_format), process)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_rendering(_format(settings.log_format), process),
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -43,8 +43,9 @@ def set_up_logs(settings: Settings, process: str) -> None:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        # Our own lines go straight out: through `logging` each costs five times as much.
+        processors=[*shared, *rendering],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
 
@@ -76,5 +77,9 @@ def _rendering(form: Literal["console", "json"], process: str) -> list[Processor
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         name_process,
-        structlog.processors.JSONRenderer(),
+        structlog.processors.JSONRenderer(_in_json),
     ]
+
+
+def _in_json(event: EventDict, default: Callable[[Any], Any]) -> str:
+    return orjson.dumps(event, default=default).decode()
