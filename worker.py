@@ -7,7 +7,6 @@ from datetime import timedelta
 import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.route import RouteFinder
 from directory import Directory
@@ -15,15 +14,11 @@ from settings import Settings
 from workflows.forward_cancel import ForwardCancelWorkflow
 from workflows.names import RESERVATIONS_QUEUE
 from workflows.reservation import ReservationWorkflow
+from workflows.sandbox import SANDBOX
 
 log = structlog.get_logger(__name__)
 
 WORKFLOWS = [ReservationWorkflow, ForwardCancelWorkflow]
-
-# Our own modules hold no state: passing them through the sandbox spares each run importing them anew.
-SANDBOX = SandboxedWorkflowRunner(
-    restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows")
-)
 
 
 def build_worker(client: Client, directory: Directory, task_queue: str = RESERVATIONS_QUEUE) -> Worker:

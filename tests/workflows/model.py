@@ -35,7 +35,6 @@ from temporalio.worker import Worker
 from simulator.personality import STATUSES, Personality
 from simulator.ports import Phase, Port
 from simulator.reservations import Reservation, ReservationTable
-from worker import SANDBOX
 from workflows.messages import (
     CHARGER_OFFLINE,
     IN_DOUBT,
@@ -70,6 +69,7 @@ from workflows.messages import (
     TransactionStarted,
 )
 from workflows.reservation import ReservationWorkflow
+from workflows.sandbox import SANDBOX
 
 OUR_ID = 7
 POLICY = Policy(

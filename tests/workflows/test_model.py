@@ -26,7 +26,7 @@ from launch.temporal_cli import find_temporal_cli
 from simulator.personality import load_personality, personality_names
 from tests.workflows.model import WAIT, Call, Fate, Site
 from tests.workflows.world import DEV_SERVER
-from worker import SANDBOX, WORKFLOWS
+from worker import WORKFLOWS
 from workflows.messages import (
     CancelAnswer,
     CancelStatus,
@@ -38,6 +38,7 @@ from workflows.messages import (
 )
 from workflows.names import SEARCH_ATTRIBUTES
 from workflows.reservation import ReservationWorkflow
+from workflows.sandbox import SANDBOX
 
 FIXED = settings(
     max_examples=25,

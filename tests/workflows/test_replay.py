@@ -6,7 +6,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from tests.workflows.record_histories import HISTORIES, STORIES
-from worker import SANDBOX, WORKFLOWS
+from worker import WORKFLOWS
+from workflows.sandbox import SANDBOX
 
 HELP = (
     "This change of the workflow would break reservations that are under way. Put it behind "

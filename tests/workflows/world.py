@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from worker import SANDBOX, WORKFLOWS
+from worker import WORKFLOWS
 from workflows.messages import (
     CHARGER_OFFLINE,
     IN_DOUBT,
@@ -47,6 +47,7 @@ from workflows.messages import (
 )
 from workflows.names import CHARGER_ID, RESERVATION_ID, RESERVATION_STATE
 from workflows.reservation import ReservationWorkflow
+from workflows.sandbox import SANDBOX
 
 T = TypeVar("T")
 Answer = ReserveNowResult | CancelReservationResult | NotSentDetail | InDoubtDetail
