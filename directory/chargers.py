@@ -238,17 +238,17 @@ class Chargers(PortStatuses):
 
     async def port_target(self, port_id: int) -> PortTarget | None:
         """Where a command for this port goes; None when there is no such port."""
-        rows = await self._connections.query(_PORT_TARGET, key=port_id)
+        rows = await self._connections.lookup(_PORT_TARGET, key=port_id)
         return PortTarget(*rows[0]) if rows else None
 
     async def charger_target(self, charger_id: int) -> ChargerTarget | None:
         """Where a command for this charger as a whole goes; None when there is no such charger."""
-        rows = await self._connections.query(_CHARGER_TARGET, key=charger_id)
+        rows = await self._connections.lookup(_CHARGER_TARGET, key=charger_id)
         return ChargerTarget(*rows[0]) if rows else None
 
     async def credentials(self, ocpp_identity: str) -> Credentials | None:
         """What a charger of this identity must show; None when it is unknown."""
-        rows = await self._connections.query(_CREDENTIALS, key=ocpp_identity.casefold())
+        rows = await self._connections.lookup(_CREDENTIALS, key=ocpp_identity.casefold())
         return Credentials(*rows[0]) if rows else None
 
     async def set_identity_facts(

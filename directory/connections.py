@@ -21,6 +21,10 @@ class Connections(ABC):
     async def query(self, statement: sa.Executable, **parameters: object) -> Rows:
         """The rows of one reading statement."""
 
+    async def lookup(self, statement: sa.Executable, **parameters: object) -> Rows:
+        """The few rows that a reading statement finds by an index: for the path of a frame or a request."""
+        return await self.query(statement, **parameters)
+
     @abstractmethod
     async def change(self, statement: sa.Executable, **parameters: object) -> Rows:
         """Run one writing statement, on its own or not at all; the rows of its RETURNING, if any."""

@@ -58,7 +58,7 @@ class Events:
 
     async def next_of(self, charger_id: int, limit: int = 100) -> list[StoredEvent]:
         """A charger's oldest undelivered events, in the order they were stored."""
-        rows = await self._connections.query(_NEXT_OF, charger=charger_id, count=limit)
+        rows = await self._connections.lookup(_NEXT_OF, charger=charger_id, count=limit)
         return [StoredEvent(*row) for row in rows]
 
     async def delivered(self, event_ids: Collection[int]) -> None:

@@ -80,7 +80,7 @@ class ApiKeys:
 
     async def authenticate(self, raw_key: str) -> ApiKey | None:
         """Whose key this is; None when it is unknown, revoked or expired."""
-        rows = await self._connections.query(_AUTHENTICATE, hash=_hash(raw_key))
+        rows = await self._connections.lookup(_AUTHENTICATE, hash=_hash(raw_key))
         return _api_key(rows[0]) if rows else None
 
     async def ensure_bootstrap(self, raw_key: str) -> None:

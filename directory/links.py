@@ -129,16 +129,16 @@ class Links:
 
     async def owns(self, charger_id: int, epoch: int) -> bool:
         """Whether no newer socket took over; asked before a frame is written."""
-        return bool(await self._connections.query(_OWNS, charger=charger_id, its_epoch=epoch))
+        return bool(await self._connections.lookup(_OWNS, charger=charger_id, its_epoch=epoch))
 
     async def route(self, charger_id: int) -> Link | None:
         """Where to reach a charger; None unless it is ready and its gateway lives."""
-        rows = await self._connections.query(_ROUTE, charger=charger_id)
+        rows = await self._connections.lookup(_ROUTE, charger=charger_id)
         return Link(*rows[0]) if rows else None
 
     async def ready_for(self, charger_id: int) -> timedelta | None:
         """How long the charger has been ready; None when it is offline."""
-        rows = await self._connections.query(_READY_FOR, charger=charger_id)
+        rows = await self._connections.lookup(_READY_FOR, charger=charger_id)
         return timedelta(seconds=max(0.0, rows[0].seconds)) if rows else None
 
 

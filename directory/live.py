@@ -97,7 +97,7 @@ class LiveReservations:
 
     async def of_charger(self, charger_id: int) -> list[LiveReservation]:
         """The runs that listen to a charger, until 24 h after their expiry."""
-        rows = await self._connections.query(_OF_CHARGER, charger=charger_id)
+        rows = await self._connections.lookup(_OF_CHARGER, charger=charger_id)
         return [LiveReservation(*row) for row in rows]
 
     async def of_chargers(self, charger_ids: Collection[int]) -> list[LiveReservation]:

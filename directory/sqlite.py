@@ -1,4 +1,4 @@
-"""A SQLite file: one thread writes, a few read, and each statement or transaction is one trip to a thread.
+"""A SQLite file: one thread writes, a few read; each statement or transaction, but a look-up, is one trip.
 
 aiosqlite makes a trip for every cursor, statement, fetch and commit: 0.7 ms a read and 1.9 ms a write
 where this takes 0.1 and 0.2, hence the plain driver for both spellings of the URL.
@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from directory.connections import Connections, Rows, T
 from directory.reaching import reaching
 
-_READERS = 4
+_READERS = 4  # and the event loop itself
 _BUSY_TIMEOUT = 15.0  # seconds a writer waits for writers of other processes
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",  # a crash of the machine may take the last moments, a killed process none
@@ -31,7 +31,9 @@ class SqliteConnections(Connections):
     def __init__(self, url: sa.URL) -> None:
         self._url = url
         # A read begins nothing that it would have to end.
-        self._read_engine = sqlite_engine(url, size=_READERS).execution_options(isolation_level="AUTOCOMMIT")
+        self._read_engine = sqlite_engine(url, size=_READERS + 1).execution_options(
+            isolation_level="AUTOCOMMIT"
+        )
         self._write_engine = sqlite_engine(url, size=1)
         # A reader that becomes a writer fails when another process wrote in between; this one waits instead.
         sa.event.listen(self._write_engine, "begin", _begin_immediate)
@@ -41,11 +43,12 @@ class SqliteConnections(Connections):
         self._opened: list[sa.Connection] = []
 
     async def query(self, statement: sa.Executable, **parameters: object) -> Rows:
-        def work() -> Rows:
-            with reaching(self._url):
-                return self._connection_of(self._read_engine).execute(statement, parameters).all()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read, statement, parameters)
 
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+    async def lookup(self, statement: sa.Executable, **parameters: object) -> Rows:
+        # 15 µs here, and 100 on a thread; readers of a WAL wait for no writer.
+        return self._read(statement, parameters)
 
     async def change(self, statement: sa.Executable, **parameters: object) -> Rows:
         def work(connection: sa.Connection) -> Rows:
@@ -73,6 +76,10 @@ class SqliteConnections(Connections):
             connection.close()
         self._read_engine.dispose()
         self._write_engine.dispose()
+
+    def _read(self, statement: sa.Executable, parameters: dict[str, object]) -> Rows:
+        with reaching(self._url):
+            return self._connection_of(self._read_engine).execute(statement, parameters).all()
 
     def _connection_of(self, engine: sa.Engine) -> sa.Connection:
         """This thread's own: to take one from the pool and give it back costs twice a small statement."""

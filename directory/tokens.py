@@ -29,7 +29,7 @@ class Tokens:
 
     async def by_id_tag(self, id_tag: str) -> Token | None:
         """The token, whatever its case (OCPP's idTag is a case-insensitive string)."""
-        rows = await self._connections.query(_BY_ID_TAG, key=id_tag.casefold())
+        rows = await self._connections.lookup(_BY_ID_TAG, key=id_tag.casefold())
         return Token(*rows[0]) if rows else None
 
     async def put(self, token: Token) -> None:
