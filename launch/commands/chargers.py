@@ -106,7 +106,7 @@ def list_chargers(
     without_limit: All = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the chargers, and whether they are online."""
+    """Show the chargers, whether they are online, and whether they take reservations."""
     from launch.tables import show_json, show_table
 
     with remote_berth() as client:
@@ -115,7 +115,7 @@ def list_chargers(
         show_json(chargers)
     else:
         show_table(
-            ("id", "identity", "name", "site", "model", "socket", "ports (id: status)"),
+            ("id", "identity", "name", "site", "model", "socket", "reserves", "any port", "ports (id: status)"),
             (
                 (
                     charger["id"],
@@ -124,6 +124,8 @@ def list_chargers(
                     charger["siteId"],
                     " ".join(filter(None, (charger["manufacturer"], charger["model"]))) or None,
                     _socket(charger),
+                    _yes_or_no(charger["capabilities"]["reservations"]),
+                    _yes_or_no(charger["capabilities"]["wholeCharger"]),
                     ", ".join(f"{port['id']}: {_status(port) or '–'}" for port in charger["ports"]),
                 )
                 for charger in chargers
@@ -316,5 +318,5 @@ def _reservation(reservation: dict[str, Any] | None) -> str | None:
     return f"{reservation['reservationId']} until {reservation['expiryDate']}"
 
 
-def _yes_or_no(value: bool | None) -> str | None:
-    return None if value is None else ("yes" if value else "no")
+def _yes_or_no(value: bool | None) -> str:
+    return "unknown" if value is None else ("yes" if value else "no")

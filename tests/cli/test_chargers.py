@@ -27,6 +27,7 @@ def test_a_charger_is_added_listed_shown_and_not_added_twice() -> None:
     table = berth_here("charger", "list").stdout
     assert "CP-1" in table
     assert "offline" in table
+    assert table.count("unknown") == 2, "nobody knows yet what it can do"
     again = berth_here("charger", "add", "CP-1")
     assert (again.returncode, again.stderr) == (1, "berth: ocppId: is taken\n")
 
