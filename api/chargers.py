@@ -33,6 +33,7 @@ Admin = Annotated[ApiKey, Depends(allowed("admin"))]
 
 @router.post(
     "",
+    operation_id="addCharger",
     summary="Add a charger",
     status_code=201,
     response_model=Data[schemas.Charger],
@@ -64,6 +65,7 @@ async def add(body: NewChargerBody, key: Admin, here: Here) -> Response:
 
 @router.get(
     "",
+    operation_id="listChargers",
     summary="List the chargers",
     response_model=Page[schemas.Charger],
     responses=responses(400, 403),
@@ -79,6 +81,7 @@ async def list_all(key: Reader, here: Here, asked: ThisPage) -> Response:
 
 @router.get(
     "/by-external-id/{id:path}",
+    operation_id="getChargerByExternalId",
     summary="Look at a charger by your id",
     response_model=Data[schemas.Charger],
     responses=responses(400, 403, 404),
@@ -92,6 +95,7 @@ async def by_external_id(external_id: ExternalIdInPath, key: Reader, here: Here)
 
 @router.get(
     "/by-ocpp-id/{id:path}",
+    operation_id="getChargerByOcppId",
     summary="Look at a charger by its OCPP identity",
     response_model=Data[schemas.Charger],
     responses=responses(400, 403, 404),
@@ -105,6 +109,7 @@ async def by_ocpp_id(ocpp_identity: OcppIdInPath, key: Reader, here: Here) -> Re
 
 @router.get(
     "/{id}",
+    operation_id="getCharger",
     summary="Look at a charger",
     response_model=Data[schemas.Charger],
     responses=responses(400, 403, 404),
@@ -116,6 +121,7 @@ async def by_id(charger_id: IdInPath, key: Reader, here: Here) -> Response:
 
 @router.patch(
     "/{id}",
+    operation_id="changeCharger",
     summary="Change a charger",
     response_model=Data[schemas.Charger],
     responses=responses(400, 403, 404, 409, 413),
@@ -134,6 +140,7 @@ async def change(charger_id: IdInPath, body: ChargerChangesBody, key: Admin, her
 
 @router.delete(
     "/{id}",
+    operation_id="removeCharger",
     summary="Remove a charger",
     status_code=204,
     responses=responses(400, 403, 404, 409, success=204),

@@ -18,14 +18,24 @@ TEMPORAL_WITHIN = timedelta(seconds=2)
 DIRECTORY_WITHIN = timedelta(seconds=2)
 
 
-@router.get("/live", summary="Whether the process lives", response_model=Health, responses=public_responses())
+@router.get(
+    "/live",
+    operation_id="getLiveness",
+    summary="Whether the process lives",
+    response_model=Health,
+    responses=public_responses(),
+)
 async def live() -> Response:
     """Says nothing of Temporal or the database: a restart would not mend them."""
     return written(Health(status="ok"))
 
 
 @router.get(
-    "/ready", summary="Whether requests can be served", response_model=Health, responses=public_responses(503)
+    "/ready",
+    operation_id="getReadiness",
+    summary="Whether requests can be served",
+    response_model=Health,
+    responses=public_responses(503),
 )
 async def ready(here: Here) -> Response:
     """Asks Temporal and the directory."""

@@ -22,7 +22,13 @@ router = APIRouter(prefix="/api/keys", tags=["keys"], route_class=ApiRoute)
 Admin = Annotated[ApiKey, Depends(allowed("admin"))]
 
 
-@router.get("", summary="List the API keys", response_model=Page[schemas.Key], responses=responses(400, 403))
+@router.get(
+    "",
+    operation_id="listKeys",
+    summary="List the API keys",
+    response_model=Page[schemas.Key],
+    responses=responses(400, 403),
+)
 async def list_all(caller: Admin, here: Here, asked: ThisPage) -> Response:
     """What is known of the keys in the scope of yours, oldest first; revoked and expired ones too."""
     after_id = asked.after_id or 0
@@ -33,6 +39,7 @@ async def list_all(caller: Admin, here: Here, asked: ThisPage) -> Response:
 
 @router.post(
     "",
+    operation_id="addKey",
     summary="Make an API key",
     status_code=201,
     response_model=Data[schemas.NewKey],
@@ -56,6 +63,7 @@ async def add(body: NewKeyBody, caller: Admin, here: Here) -> Response:
 
 @router.delete(
     "/{id}",
+    operation_id="revokeKey",
     summary="Revoke an API key",
     status_code=204,
     responses=responses(400, 403, 404, success=204),

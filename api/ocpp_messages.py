@@ -27,6 +27,7 @@ DEFAULT_RANGE = timedelta(hours=24)
 
 @router.get(
     "",
+    operation_id="listOcppMessages",
     summary="List the OCPP messages",
     response_model=Page[OcppMessage],
     responses=responses(400, 403),

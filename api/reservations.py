@@ -66,6 +66,7 @@ Reader = Annotated[ApiKey, Depends(allowed("reservations", "read"))]
 
 @router.post(
     "",
+    operation_id="reserve",
     summary="Reserve a port",
     response_model=Data[ReservationOutcome],
     responses=responses(400, 403, 404, 409, 413, pending=Data[ReservationOutcome]),
@@ -132,6 +133,7 @@ async def _reserve(
 
 @router.post(
     "/cancel",
+    operation_id="cancelReservation",
     summary="Cancel a reservation",
     response_model=Data[CancelOutcome],
     responses=responses(400, 403, 404, 409, 413, pending=Data[CancelOutcome]),
@@ -210,6 +212,7 @@ async def _forward(
 
 @router.get(
     "",
+    operation_id="listReservations",
     summary="List the reservations",
     response_model=Page[ReservationItem],
     responses=responses(400, 403),
@@ -243,6 +246,7 @@ async def list_all(
 
 @router.get(
     "/{chargerId}/{reservationId}",
+    operation_id="getReservation",
     summary="Look at a reservation",
     response_model=Data[Reservation],
     responses=responses(400, 403, 404),

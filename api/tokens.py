@@ -28,7 +28,13 @@ async def _everywhere(key: Annotated[ApiKey, Depends(allowed("admin"))]) -> ApiK
 Admin = Annotated[ApiKey, Depends(_everywhere)]
 
 
-@router.get("", summary="List the tokens", response_model=Page[schemas.Token], responses=responses(400, 403))
+@router.get(
+    "",
+    operation_id="listTokens",
+    summary="List the tokens",
+    response_model=Page[schemas.Token],
+    responses=responses(400, 403),
+)
 async def list_all(key: Admin, here: Here, asked: ThisPage) -> Response:
     """The tokens by their letters, whatever their case."""
     after = "" if asked.after is None else asked.after.decode()
@@ -39,6 +45,7 @@ async def list_all(key: Admin, here: Here, asked: ThisPage) -> Response:
 
 @router.put(
     "",
+    operation_id="putToken",
     summary="List a token, or change it",
     response_model=Data[schemas.Token],
     responses=responses(400, 403, 413),
@@ -52,6 +59,7 @@ async def put(body: TokenBody, key: Admin, here: Here) -> Response:
 
 @router.delete(
     "",
+    operation_id="removeToken",
     summary="Forget a token",
     status_code=204,
     responses=responses(400, 403, 404, success=204),

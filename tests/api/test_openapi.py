@@ -82,6 +82,16 @@ def test_every_operation_says_what_it_does_and_every_parameter_has_an_example(
             assert "examples" in parameter["schema"], name
 
 
+def test_every_operation_has_a_name_of_its_own_that_reads_well_in_a_generated_client(
+    document: dict[str, Any],
+) -> None:
+    names = [operation["operationId"] for operation in operations(document)]
+    assert len(names) == len(set(names))
+    assert {"reserve", "cancelReservation", "listReservations", "getCharger"} < set(names)
+    for name in names:
+        assert re.fullmatch(r"[a-z]+([A-Z][a-z]+){0,4}", name), name
+
+
 def test_every_operation_below_api_lists_the_errors_that_any_may_have(document: dict[str, Any]) -> None:
     for path, methods in document["paths"].items():
         for operation in methods.values():
