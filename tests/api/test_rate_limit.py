@@ -1,19 +1,22 @@
 """So many requests a minute per API key, counted by one process or by several together."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 import structlog
-from fakeredis import FakeAsyncRedisConnection, FakeServer
 from fastapi import FastAPI
-from redis.asyncio import ConnectionPool
 from temporalio.client import Client
 
 from api.app import close, create_app
+from api.rate_limit import STORE_RESTS
 from directory import Directory
 from settings import Settings
 from tests.api.conftest import Caller
+from tests.api.redis_server import RedisServer
 
 CHARGERS = "/api/chargers"
 
@@ -65,22 +68,21 @@ async def test_zero_is_no_limit(caller: Caller, temporal: Client, directory: Dir
 
 
 class TestASharedStore:
-    """Several API processes count together."""
+    """Several API processes count together, in a real Redis."""
 
     @pytest.fixture
-    def store(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A Redis in this process, with its Lua: what every connection of this test reaches."""
-        server = FakeServer()
-
-        def pool(url: str, **_: object) -> ConnectionPool:
-            return ConnectionPool(connection_class=FakeAsyncRedisConnection, server=server)
-
-        monkeypatch.setattr("api.rate_limit.ConnectionPool.from_url", pool)
+    def store(self, free_port: int, tmp_path: Path) -> Iterator[RedisServer]:
+        """A Redis of this test's own."""
+        server = RedisServer(free_port, tmp_path)
+        server.start()
+        yield server
+        server.kill()
 
     @pytest.fixture
-    def settings(self, free_port: int) -> Settings:
-        """Three requests a minute, counted there."""
-        return Settings(rate_limit=3, rate_limit_store=f"redis://127.0.0.1:{free_port}")
+    def settings(self, store: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Settings:
+        """Three requests a minute, counted there, however slow the machine is at the moment."""
+        monkeypatch.setattr("api.rate_limit.STORE_WITHIN", timedelta(seconds=20))
+        return Settings(rate_limit=3, rate_limit_store=store.url)
 
     @pytest.fixture
     async def other_app(
@@ -91,21 +93,59 @@ class TestASharedStore:
         yield app
         await close(app)
 
-    async def test_two_processes_count_together(
-        self, store: None, app: FastAPI, other_app: FastAPI, caller: Caller, directory: Directory
-    ) -> None:
+    @pytest.fixture
+    async def raw_key(self, directory: Directory) -> str:
+        """The API key of the caller."""
         raw_key, _ = await directory.keys.create("app", ["read"])
-        assert await statuses(caller(raw_key, app), 2) == [200, 200]
-        assert await statuses(caller(raw_key, other_app), 2) == [200, 429]
-        response = await caller(raw_key, app).get(CHARGERS)
+        return raw_key
+
+    @pytest.fixture
+    def one(self, raw_key: str, caller: Caller) -> httpx.AsyncClient:
+        """The caller, at the first process."""
+        return caller(raw_key)
+
+    @pytest.fixture
+    def two(self, raw_key: str, caller: Caller, other_app: FastAPI) -> httpx.AsyncClient:
+        """The caller, at the second process."""
+        return caller(raw_key, other_app)
+
+    async def test_two_processes_count_together(self, one: httpx.AsyncClient, two: httpx.AsyncClient) -> None:
+        assert await statuses(one, 2) == [200, 200]
+        assert await statuses(two, 2) == [200, 429]
+        response = await one.get(CHARGERS)
         assert response.status_code == 429
         assert 1 <= int(response.headers["retry-after"]) <= 60
 
-    async def test_without_the_store_each_counts_for_itself(self, http: httpx.AsyncClient) -> None:
+    async def test_each_counts_for_itself_while_the_store_is_away_and_together_when_it_is_back(
+        self, store: RedisServer, one: httpx.AsyncClient, two: httpx.AsyncClient
+    ) -> None:
+        assert await statuses(one, 2) == [200, 200]
+        assert await statuses(two, 2) == [200, 429]
+        store.kill()
         with structlog.testing.capture_logs() as logs:
-            assert await statuses(http, 4) == [200, 200, 200, 429]
+            assert await statuses(one, 4) == [200, 200, 200, 429]
         away = [entry for entry in logs if entry["event"] == "rate_limit_store_away"]
         assert len(away) == 1, "it is left alone for a while"
+        assert await statuses(two, 4) == [200, 200, 200, 429]
+        store.start()
+        # By their own counts both would refuse for the rest of the minute; a new store begins at zero.
+        await accepted_again(one)
+        await accepted_again(two)
+        assert await statuses(one, 2) == [200, 429]
+        assert await statuses(two, 1) == [429]
+
+    async def test_a_store_that_was_never_there_stops_nobody(
+        self, store: RedisServer, one: httpx.AsyncClient
+    ) -> None:
+        store.kill()
+        assert await statuses(one, 4) == [200, 200, 200, 429]
+
+
+async def accepted_again(http: httpx.AsyncClient) -> None:
+    """Returns with the first request that is not too many; well before a minute of its own is over."""
+    async with asyncio.timeout(3 * STORE_RESTS.total_seconds()):
+        while await statuses(http, 1) == [429]:
+            await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("url", ["memcached://127.0.0.1", "127.0.0.1:6379", "redis://a:port", ""])
