@@ -7,8 +7,8 @@ from sqlalchemy import bindparam
 
 from directory.clock import database_now
 from directory.connections import Connections
-from directory.liveness import is_ready
-from directory.records import Link
+from directory.liveness import gateway_lives, is_ready
+from directory.records import Gateway, Link
 from directory.tables import gateways, links
 
 _FORGET_GATEWAY_AFTER = timedelta(days=1)
@@ -48,6 +48,19 @@ _READY_FOR = (
     sa.select((database_now() - sa.type_coerce(links.c.ready_at, sa.Double)).label("seconds"))
     .join_from(links, gateways, is_ready)
     .where(links.c.charger_id == bindparam("charger"))
+)
+_GATEWAYS = (
+    sa.select(
+        gateways.c.incarnation,
+        gateways.c.gateway_id,
+        sa.func.count(links.c.charger_id).label("chargers"),
+        (database_now() - sa.type_coerce(gateways.c.heartbeat_at, sa.Double)).label("silent_for"),
+        gateway_lives.label("lives"),
+        gateways.c.draining_at.is_not(None).label("drains"),
+    )
+    .join_from(gateways, links, links.c.incarnation == gateways.c.incarnation, isouter=True)
+    .group_by(gateways.c.incarnation)
+    .order_by(gateways.c.gateway_id, gateways.c.started_at)
 )
 _HEARTBEAT = (
     sa.update(gateways)
@@ -140,6 +153,20 @@ class Links:
         """How long the charger has been ready; None when it is offline."""
         rows = await self._connections.lookup(_READY_FOR, charger=charger_id)
         return timedelta(seconds=max(0.0, rows[0].seconds)) if rows else None
+
+    async def gateways(self) -> list[Gateway]:
+        """The gateways that are not stopped, by id and age: also dead ones, until they are forgotten."""
+        return [
+            Gateway(
+                row.incarnation,
+                row.gateway_id,
+                row.chargers,
+                timedelta(seconds=max(0.0, row.silent_for)),
+                row.lives,
+                row.drains,
+            )
+            for row in await self._connections.query(_GATEWAYS)
+        ]
 
 
 def _clear(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from directory.passwords import check_password
@@ -217,6 +217,18 @@ class Link:
     ready_at: datetime
     connected_at: datetime
     protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway process and how many sockets it holds, by the database's clock."""
+
+    incarnation: str
+    gateway_id: str
+    chargers: int
+    silent_for: timedelta  # since its last heartbeat
+    lives: bool  # silent for less than 15 s
+    drains: bool  # takes no new commands
 
 
 @dataclass(frozen=True, slots=True)

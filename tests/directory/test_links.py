@@ -170,3 +170,34 @@ async def test_gateways_silent_for_a_day_are_pruned_with_their_links(
     assert await directory.links.prune() == 1
     assert not await directory.links.heartbeat("two")
     assert not await directory.links.owns(charger.id, epoch + 1)
+
+
+async def test_gateways_are_listed_with_what_they_hold_and_how_they_are(
+    directory: Directory, charger: Charger, connections: Connections, epoch: int
+) -> None:
+    await age(connections, gateways.c.heartbeat_at, timedelta(seconds=100))
+    await directory.links.start("two", "h", "queue-2")
+    for identity in ("CP-2", "CP-3"):
+        registered = await directory.chargers.register(identity)
+        await directory.links.take(registered.id, "two", "ocpp1.6")
+    await directory.links.start("three", "a", "queue-3")
+    await directory.links.drain("three")
+    idle, dead, busy = await directory.links.gateways()
+    assert (idle.incarnation, idle.gateway_id, idle.chargers) == ("three", "a", 0)
+    assert (idle.lives, idle.drains) == (True, True)
+    assert (dead.incarnation, dead.gateway_id, dead.chargers) == ("one", "g", 1)
+    assert (dead.lives, dead.drains) == (False, False)
+    assert timedelta(seconds=100) <= dead.silent_for < timedelta(seconds=160)
+    assert (busy.incarnation, busy.gateway_id, busy.chargers) == ("two", "h", 2)
+    assert (busy.lives, busy.drains) == (True, False)
+    assert timedelta(0) <= busy.silent_for < timedelta(seconds=15)
+
+
+async def test_a_gateway_no_longer_holds_what_it_released_and_is_not_listed_when_it_stopped(
+    directory: Directory, charger: Charger, epoch: int
+) -> None:
+    await directory.links.release(charger.id, epoch)
+    (gateway,) = await directory.links.gateways()
+    assert gateway.chargers == 0
+    await directory.links.stop("one")
+    assert await directory.links.gateways() == []
