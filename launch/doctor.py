@@ -7,6 +7,7 @@ import platform
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Literal
 
@@ -15,7 +16,7 @@ from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from directory import Directory, SchemaError, UnreachableError
+from directory import Directory, Gateway, SchemaError, UnreachableError
 from launch.namespace import missing_search_attributes
 from launch.ports import is_taken
 from launch.problem import StartError
@@ -141,7 +142,8 @@ async def _guarded(subject: str, look: Callable[[], Awaitable[Finding]]) -> Find
 async def _directory(settings: Settings) -> list[Finding]:
     try:
         async with asyncio.timeout(ANSWER_WITHIN), await Directory.open(settings.database_url) as directory:
-            return [Finding("database", "ok", "its schema is this release's"), await _chargers(directory)]
+            well = Finding("database", "ok", "its schema is this release's")
+            return [well, *await _gateways(directory), await _chargers(directory)]
     except TimeoutError:
         return [Finding("database", "wrong", "does not answer in time", "look at its own log")]
     except SchemaError as error:
@@ -150,12 +152,32 @@ async def _directory(settings: Settings) -> list[Finding]:
         return [Finding("database", "wrong", str(error), "start it, or correct BERTH_DATABASE_URL")]
 
 
+async def _gateways(directory: Directory) -> list[Finding]:
+    known = await directory.links.gateways()
+    # A dead one that holds no charger does no harm; it is forgotten within a day.
+    findings = [_process(gateway) for gateway in known if gateway.lives or gateway.chargers]
+    if not any(gateway.lives for gateway in known):
+        remedy = "`berth gateway`, with this BERTH_DATABASE_URL"
+        findings.append(Finding("gateways", "attention", "none is in touch with this database", remedy))
+    return findings
+
+
+def _process(gateway: Gateway) -> Finding:
+    subject = f"gateway {gateway.gateway_id}"
+    silent_for = timedelta(seconds=int(gateway.silent_for.total_seconds()))
+    if not gateway.lives:
+        detail = f"silent for {silent_for}, its {gateway.chargers} charger(s) are offline till they return"
+        remedy = f"its log says why, if it runs; else start it: `berth gateway --id {gateway.gateway_id}`"
+        return Finding(subject, "attention", detail, remedy)
+    detail = f"holds {gateway.chargers} charger(s), last heartbeat {silent_for} ago"
+    return Finding(subject, "ok", f"{detail}, drains: takes no new commands" if gateway.drains else detail)
+
+
 async def _chargers(directory: Directory) -> Finding:
     chargers = await directory.chargers.all(limit=10_000)
-    links = [await directory.links.route(charger.id) for charger in chargers if charger.online]
-    gateways = {link.queue for link in links if link is not None}
-    detail = f"{len(chargers)} known, {len(links)} online at {len(gateways)} gateway(s)"
-    if links:
+    online = sum(charger.online for charger in chargers)
+    detail = f"{len(chargers)} known, {online} online"
+    if online:
         return Finding("chargers", "ok", detail)
     return Finding("chargers", "attention", detail, "point a charger at the gateway, or `berth simulate`")
 

@@ -2,16 +2,21 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
-from directory import migrate_async
+from directory import Directory, migrate_async
+from directory.connections import connect
+from directory.tables import gateways
 from launch.doctor import Finding, examine, show
 from launch.ports import free_port
 from launch.temporal_server import TemporalServer
 from settings import Settings
+from tests.directory.time_passes import age
 from tests.launch.commands import berth
 
 
@@ -24,6 +29,30 @@ def server(temporal_cli: Path) -> Iterator[TemporalServer]:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(var=tmp_path, api_port=free_port(), gateway_port=free_port())
+
+
+@pytest.fixture
+async def directory(settings: Settings) -> AsyncIterator[Directory]:
+    """The database of those settings, empty."""
+    await migrate_async(settings.database_url)
+    async with await Directory.open(settings.database_url) as directory:
+        yield directory
+
+
+async def hold(directory: Directory, incarnation: str, gateway_id: str, *identities: str) -> None:
+    """Start a gateway, which holds ready sockets of these chargers."""
+    await directory.links.start(incarnation, gateway_id, f"queue-{incarnation}")
+    for identity in identities:
+        charger = await directory.chargers.register(identity)
+        epoch = await directory.links.take(charger.id, incarnation, "ocpp1.6")
+        await directory.links.mark_ready(charger.id, epoch)
+
+
+async def silence(settings: Settings, by: timedelta) -> None:
+    """Let time pass without a heartbeat of the gateways that there are."""
+    connections = connect(make_url(settings.database_url))
+    await age(connections, gateways.c.heartbeat_at, by)
+    await connections.close()
 
 
 async def findings(settings: Settings) -> dict[str, Finding]:
@@ -63,16 +92,48 @@ async def test_a_namespace_that_is_not_there_is_noticed(
     assert (await findings(settings))["search attributes"].state == "wrong"
 
 
-async def test_a_database_is_looked_into(settings: Settings) -> None:
-    await migrate_async(settings.database_url)
+async def test_a_database_is_looked_into(settings: Settings, directory: Directory) -> None:
     found = await findings(settings)
     assert found["database"].state == "ok"
     assert found["chargers"] == Finding(
         "chargers",
         "attention",
-        "0 known, 0 online at 0 gateway(s)",
+        "0 known, 0 online",
         "point a charger at the gateway, or `berth simulate`",
     )
+    assert found["gateways"].state == "attention"
+    assert found["gateways"].remedy == "`berth gateway`, with this BERTH_DATABASE_URL"
+
+
+async def test_gateways_are_listed_with_their_chargers(settings: Settings, directory: Directory) -> None:
+    await hold(directory, "one", "north", "CP-1", "CP-2")
+    await hold(directory, "two", "south", "CP-3")
+    await directory.links.drain("two")
+    found = await findings(settings)
+    assert found["gateway north"].state == found["gateway south"].state == "ok"
+    assert found["gateway north"].detail.startswith("holds 2 charger(s), last heartbeat 0:00:")
+    assert "drains" not in found["gateway north"].detail
+    assert found["gateway south"].detail.startswith("holds 1 charger(s), last heartbeat 0:00:")
+    assert found["gateway south"].detail.endswith("drains: takes no new commands")
+    assert "gateways" not in found
+    assert found["chargers"] == Finding("chargers", "ok", "3 known, 2 online")
+
+
+async def test_a_dead_gateway_is_noticed_as_long_as_chargers_wait_for_it(
+    settings: Settings, directory: Directory
+) -> None:
+    await hold(directory, "one", "north", "CP-1", "CP-2")
+    await silence(settings, timedelta(minutes=1))
+    found = await findings(settings)
+    assert found["gateway north"].state == "attention"
+    assert found["gateway north"].detail.startswith("silent for 0:01:")
+    assert found["gateway north"].detail.endswith("its 2 charger(s) are offline till they return")
+    assert "`berth gateway --id north`" in (found["gateway north"].remedy or "")
+    assert found["gateways"].state == "attention", "there is no other"
+    await hold(directory, "two", "south", "CP-1", "CP-2")
+    found = await findings(settings)
+    assert "gateway north" not in found
+    assert found["gateway south"].state == "ok"
 
 
 async def test_a_stranger_on_our_port_is_told_from_nobody(settings: Settings) -> None:
