@@ -12,7 +12,7 @@ help: ## Show this list
 up: .venv/.run ## Run everything here: Temporal with its UI, API, gateway, worker, two simulated chargers
 	@$(BIN)/berth up
 
-test: .venv/.dev ## Run every test
+test: .venv/.dev .venv/.client-generator ## Run every test
 	@$(BIN)/python -m launch.temporal_cli >/dev/null
 	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
@@ -39,6 +39,7 @@ format: .venv/.dev ## Format the code and mend what the linter can
 lock: ## Pin what pyproject.toml asks for, with hashes (needs uv; UPGRADE=--upgrade for the newest)
 	uv pip compile $(LOCK) $(UPGRADE) pyproject.toml -o requirements.lock
 	uv pip compile $(LOCK) $(UPGRADE) --extra dev pyproject.toml -o requirements-dev.lock
+	uv pip compile $(LOCK) $(UPGRADE) --group client-generator -o requirements-client-generator.lock
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r
@@ -52,6 +53,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 	@echo "Installing Berth's dependencies and its tools into .venv (once, about a minute) …"
 	@$(INSTALL) requirements-dev.lock
 	@touch $@ .venv/.run
+
+# A virtual environment of its own: it takes no typer as new as Berth's.
+.venv/.client-generator: requirements-client-generator.lock | .venv/.python
+	@$(BIN)/python -m venv --without-pip .venv/client-generator
+	@PIP_PYTHON=.venv/client-generator $(INSTALL) requirements-client-generator.lock
+	@touch $@
 
 # The project itself needs no build: its folder on the path, and a command.
 .venv/.python: Makefile
