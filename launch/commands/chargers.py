@@ -115,7 +115,17 @@ def list_chargers(
         show_json(chargers)
     else:
         show_table(
-            ("id", "identity", "name", "site", "model", "socket", "reserves", "any port", "ports (id: status)"),
+            (
+                "id",
+                "identity",
+                "name",
+                "site",
+                "model",
+                "socket",
+                "reserves",
+                "any port",
+                "ports (id: status)",
+            ),
             (
                 (
                     charger["id"],
