@@ -255,6 +255,17 @@ class SimulatedCharger:
         await self.plug_in(port)
         return await self.swipe(id_tag, port, id_tag_type)
 
+    async def remote_start(self, id_tag: str, port: int = 1) -> bool:
+        """Plug in, and start by the maker's app, past this central system; whether it was let in."""
+        await self.plug_in(port)
+        is_16 = self.version == "1.6"
+        begin = self.charging.start_from_afar(
+            id_tag, port, id_tag_type=None if is_16 else "Central", remote_start_id=None if is_16 else port
+        )
+        if begin is not None:
+            begin()
+        return begin is not None
+
     async def stop_charging(self, port: int = 1, unplug: bool = True) -> None:
         """Stop charging with the token; take the cable out or leave it."""
         self.charging.end(self.port(port), "Local")

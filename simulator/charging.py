@@ -130,6 +130,29 @@ class Charging:
         charger.report_changes()
         self._set_timer(port.number, self._connection_timeout, lambda: self._gave_up(port))
 
+    def start_from_afar(
+        self,
+        id_tag: str,
+        port_number: int | None,
+        *,
+        id_tag_type: str | None = None,
+        parent_id_tag: str | None = None,
+        remote_start_id: int | None = None,
+    ) -> Callable[[], None] | None:
+        """What begins a remote start, called once it is answered; None refuses it."""
+        port = self.port_for(id_tag, port_number)
+        if port is None:
+            return None
+        parent_id_tag = parent_id_tag or self._charger.parents.get(id_tag)
+        entry = self._charger.table.enter(
+            port.number, id_tag, id_tag_type=id_tag_type, parent_id_tag=parent_id_tag, remote=True
+        )
+        if not entry.allowed:
+            return None
+        self._charger.reservations_changed()
+        visitor = Visitor(id_tag, id_tag_type, parent_id_tag, entry.reservation, remote_start_id)
+        return lambda: self.let_in(port, visitor)
+
     def end(self, port: Port, reason: str) -> None:
         """End the session of a port, if there is one; a waiting token is sent away."""
         self._cancel_timer(port.number)
@@ -223,6 +246,7 @@ class Charging:
         if waiting is not None:
             waiting.id_tag, waiting.id_tag_type = visitor.id_tag, visitor.id_tag_type
             waiting.parent_id_tag = visitor.parent_id_tag
+            waiting.remote_start_id = visitor.remote_start_id
             waiting.reservation_id = None if reservation is None else reservation.reservation_id
             message = charger.dialect.authorized_later(waiting, self._is_offline, charger.clock())
             if message is not None:

@@ -1,7 +1,8 @@
 """The time a charger lives in: the system's, or one a test moves by hand."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Literal
 
 Clock = Callable[[], datetime]
 """Gives the present instant, aware and in UTC."""
@@ -13,6 +14,12 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 def utc_now() -> datetime:
     """The system's present instant."""
     return datetime.now(UTC)
+
+
+TimeZone = Literal["utc", "utc_untold", "local", "local_untold"]
+"""In which zone a charger writes its times, and whether it says so; local is two hours ahead of UTC."""
+
+_LOCAL = timezone(timedelta(hours=2))
 
 
 class ManualClock:
@@ -29,10 +36,11 @@ class ManualClock:
         self._now += timedelta(seconds=seconds)
 
 
-def wire_time(instant: datetime, milliseconds: bool = True) -> str:
-    """An instant as OCPP wants it: UTC, `Z`, at most three decimals."""
-    text = instant.astimezone(UTC).isoformat(timespec="milliseconds" if milliseconds else "seconds")
-    return text.replace("+00:00", "Z")
+def wire_time(instant: datetime, milliseconds: bool = True, zone: TimeZone = "utc") -> str:
+    """An instant as OCPP wants it: UTC, `Z`, at most three decimals; or in another `zone`."""
+    place = _LOCAL if zone in ("local", "local_untold") else UTC
+    text = instant.astimezone(place).isoformat(timespec="milliseconds" if milliseconds else "seconds")
+    return text[: -len("+00:00")] if zone.endswith("untold") else text.replace("+00:00", "Z")
 
 
 def read_time(text: str, ignores_offset: bool = False) -> datetime:

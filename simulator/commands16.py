@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from simulator.charging import Visitor
 from simulator.commands import Handler, Reply, answering, cancel_reservation, reserve_now
 from simulator.ports import Phase, Port
 from simulator.wire import Payload
@@ -87,16 +86,8 @@ async def trigger_message(charger: "SimulatedCharger", payload: Payload) -> Repl
 
 async def remote_start_transaction(charger: "SimulatedCharger", payload: Payload) -> Reply | None:
     """RemoteStartTransaction (§5.11), accepted without Authorize (AuthorizeRemoteTxRequests=false)."""
-    id_tag = payload["idTag"]
-    port = charger.charging.port_for(id_tag, payload.get("connectorId"))
-    if port is None:
-        return Reply({"status": "Rejected"})
-    entry = charger.table.enter(port.number, id_tag, parent_id_tag=charger.parents.get(id_tag), remote=True)
-    if not entry.allowed:
-        return Reply({"status": "Rejected"})
-    charger.reservations_changed()
-    visitor = Visitor(id_tag, None, charger.parents.get(id_tag), entry.reservation)
-    return Reply({"status": "Accepted"}, lambda: charger.charging.let_in(port, visitor))
+    begin = charger.charging.start_from_afar(payload["idTag"], payload.get("connectorId"))
+    return Reply({"status": "Rejected"}) if begin is None else Reply({"status": "Accepted"}, begin)
 
 
 async def remote_stop_transaction(charger: "SimulatedCharger", payload: Payload) -> Reply | None:

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from simulator.charging import Visitor
 from simulator.clock import wire_time
 from simulator.commands import Handler, Reply, answering, cancel_reservation, reserve_now
 from simulator.ports import Phase, Port
@@ -124,19 +123,14 @@ async def trigger_message(charger: "SimulatedCharger", payload: Payload) -> Repl
 
 async def request_start_transaction(charger: "SimulatedCharger", payload: Payload) -> Reply | None:
     """RequestStartTransaction (F01, F02), accepted without Authorize (AuthorizeRemoteStart=false)."""
-    id_tag, id_tag_type = payload["idToken"]["idToken"], payload["idToken"]["type"]
-    parent_id_tag = payload.get("groupIdToken", {}).get("idToken") or charger.parents.get(id_tag)
-    port = charger.charging.port_for(id_tag, payload.get("evseId"))
-    if port is None:
-        return Reply({"status": "Rejected"})
-    entry = charger.table.enter(
-        port.number, id_tag, id_tag_type=id_tag_type, parent_id_tag=parent_id_tag, remote=True
+    begin = charger.charging.start_from_afar(
+        payload["idToken"]["idToken"],
+        payload.get("evseId"),
+        id_tag_type=payload["idToken"]["type"],
+        parent_id_tag=payload.get("groupIdToken", {}).get("idToken"),
+        remote_start_id=payload["remoteStartId"],
     )
-    if not entry.allowed:
-        return Reply({"status": "Rejected"})
-    charger.reservations_changed()
-    visitor = Visitor(id_tag, id_tag_type, parent_id_tag, entry.reservation, payload["remoteStartId"])
-    return Reply({"status": "Accepted"}, lambda: charger.charging.let_in(port, visitor))
+    return Reply({"status": "Rejected"}) if begin is None else Reply({"status": "Accepted"}, begin)
 
 
 async def request_stop_transaction(charger: "SimulatedCharger", payload: Payload) -> Reply | None:

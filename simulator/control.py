@@ -31,6 +31,7 @@ ACTIONS: Mapping[str, str] = {
     "unplug": "unplug",
     "swipe": "swipe",
     "start": "start_charging",
+    "remote_start": "remote_start",
     "stop": "stop_charging",
     "meter": "meter",
     "fault": "fault",

@@ -130,7 +130,8 @@ class Ocpp16:
         return accepted
 
     def _time(self, at: datetime) -> str:
-        return wire_time(at, self.personality.timestamps_with_milliseconds)
+        p = self.personality
+        return wire_time(at, p.timestamps_with_milliseconds, p.time_zone)
 
 
 def _expiry(text: str, personality: Personality) -> datetime:

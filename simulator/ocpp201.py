@@ -107,20 +107,17 @@ class Ocpp201:
 
     def started(self, session: Session, was_offline: bool) -> TransactionMessage:
         """TransactionEventRequest Started, by the token or by the cable."""
-        by_cable = session.id_tag is None
-        trigger = "CablePluggedIn" if by_cable else "Authorized"
-        info: Payload = {"chargingState": "EVConnected" if by_cable else "Charging"}
-        if session.remote_start_id is not None:
-            trigger = "RemoteStart"
-            info["remoteStartId"] = session.remote_start_id
+        trigger, info = _authorized(session)
+        if session.id_tag is None:
+            trigger, info = "CablePluggedIn", {"chargingState": "EVConnected"}
         return self._event_of(session, "Started", trigger, info, was_offline, session.started_at)
 
     def authorized_later(
         self, session: Session, was_offline: bool, at: datetime
     ) -> TransactionMessage | None:
-        """TransactionEventRequest Updated, the first with the token (E03.FR.02)."""
-        info: Payload = {"chargingState": "Charging"}
-        return self._event_of(session, "Updated", "Authorized", info, was_offline, at)
+        """TransactionEventRequest Updated, the first with the token (E03.FR.02, F02)."""
+        trigger, info = _authorized(session)
+        return self._event_of(session, "Updated", trigger, info, was_offline, at)
 
     def metered(self, session: Session, port: Port, was_offline: bool, at: datetime) -> TransactionMessage:
         """TransactionEventRequest Updated with a reading."""
@@ -167,7 +164,7 @@ class Ocpp201:
             "transactionInfo": {"transactionId": session.transaction_id, **info},
         }
         session.sequence += 1
-        if kind == "Started" or trigger == "Authorized":
+        if kind == "Started" or trigger in ("Authorized", "RemoteStart"):
             payload["evse"] = {"id": session.port_number, "connectorId": session.connector_id}
         if session.id_tag is not None and trigger in ("Authorized", "RemoteStart", "StopAuthorized"):
             payload["idToken"] = self._token(session.id_tag, session.id_tag_type)
@@ -205,7 +202,16 @@ class Ocpp201:
         return {"idToken": id_tag, "type": self.personality.reports_token_type or id_tag_type or "ISO14443"}
 
     def _time(self, at: datetime) -> str:
-        return wire_time(at, self.personality.timestamps_with_milliseconds)
+        p = self.personality
+        return wire_time(at, p.timestamps_with_milliseconds, p.time_zone)
+
+
+def _authorized(session: Session) -> tuple[str, Payload]:
+    """The trigger and transactionInfo of the event that brings the token."""
+    info: Payload = {"chargingState": "Charging"}
+    if session.remote_start_id is None:
+        return "Authorized", info
+    return "RemoteStart", {**info, "remoteStartId": session.remote_start_id}
 
 
 def _word(port: Port, status: PortStatus, connector_id: int) -> str:

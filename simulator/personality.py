@@ -12,6 +12,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from simulator.clock import TimeZone
+
 Version = Literal["1.6", "2.0.1"]
 """The OCPP version a charger speaks."""
 
@@ -132,6 +134,8 @@ class Personality(BaseModel):
     status_timestamp: bool = True
     """OCPP 1.6 only, where it is optional."""
     timestamps_with_milliseconds: bool = True
+    time_zone: TimeZone = "utc"
+    """Of its timestamps; `_untold` names no zone."""
 
     # Use
     authorizes_reserved_tag: bool = True
