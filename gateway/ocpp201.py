@@ -27,6 +27,7 @@ _MAX_ID_TOKEN = 36
 _STATUSES = {
     status.casefold(): status for status in ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
 }
+_AUTHORIZING = ("Authorized", "RemoteStart")  # E03, F02: at the reader, or from afar
 _ENDS_OF_RESERVATION = ("Expired", "Removed", "NoTransaction")
 
 
@@ -183,7 +184,7 @@ async def _transaction(
     if not is_news and (reservation_id is not None or id_tag is not None or evse_id is None):
         known = await reports.running_transaction(transaction_id)
         # A token that authorizes a running transaction is as good as its start: the cable came first.
-        names_token = id_tag is not None and fields.text(payload, "triggerReason") == "Authorized"
+        names_token = id_tag is not None and fields.text(payload, "triggerReason") in _AUTHORIZING
         is_news = (
             reservation_id is not None and (known is None or known.reservation_id != reservation_id)
         ) or (names_token and (known is None or known.id_tag is None))

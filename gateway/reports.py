@@ -221,6 +221,8 @@ class ChargerReports:
             reservation_id=report.reservation_id,
             ocpp_transaction_id=report.ocpp_transaction_id,
         )
+        # A start that is yet to come is a mistake of the clock, often local time without its zone.
+        started_at = None if report.started_at is None else min(report.started_at, now)
         event = TransactionStarted(
             at=now,
             transaction_id=report.ocpp_transaction_id or str(transaction_id),
@@ -228,7 +230,7 @@ class ChargerReports:
             reservation_id=report.reservation_id,
             id_tag=report.id_tag,
             parent_id_tag=parent_id_tag,
-            started_at=report.started_at,
+            started_at=started_at,
             offline=report.offline,
         )
         await self._tell_of_transaction(
