@@ -1,14 +1,36 @@
-"""A house per test."""
+"""A house per test, and one that all tests of a module share."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.acceptance.house import House
+from tests.acceptance.life import SETTLE
+from tests.conftest import KEPT
 
 
 @pytest.fixture
 async def house(tmp_path: Path, temporal_cli: Path) -> AsyncIterator[House]:
     async with House(tmp_path, temporal_cli) as house:
+        yield house
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_house(tmp_path_factory: pytest.TempPathFactory, temporal_cli: Path) -> AsyncIterator[House]:
+    """A house in a hurry; each test brings chargers of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(("BERTH_", "TEMPORAL_")) and name not in KEPT:
+                patch.delenv(name)
+        house = House(
+            tmp_path_factory.mktemp("house"),
+            temporal_cli,
+            BERTH_SETTLE=str(SETTLE),
+            BERTH_CONNECTION_TIMEOUT="1",
+            BERTH_OCPP_CALL_TIMEOUT="10",
+        )
+    async with house:
         yield house

@@ -175,18 +175,18 @@ class House:
 
     async def reserve(
         self,
-        port_id: int,
+        port_id: int | None,
         reservation_id: int = 7,
         *,
         seconds: float = 600,
         id_tag: str = "CARD-1",
         **more: Any,
     ) -> httpx.Response:
-        """POST a reservation; `headers` and further fields go along."""
+        """POST a reservation; `headers` and further fields go along. Without a port: name `chargerId`."""
         headers = more.pop("headers", None)
         expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
         body = {
-            "portId": port_id,
+            **({} if port_id is None else {"portId": port_id}),
             "reservationId": reservation_id,
             "idTag": id_tag,
             "expiryDate": expires_at.isoformat(),

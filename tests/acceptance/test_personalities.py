@@ -1,12 +1,9 @@
 """The whole life of a reservation on every make of charger, all of them chargers of one real house."""
 
 import asyncio
-import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -15,11 +12,7 @@ import pytest_asyncio
 from simulator.charger import SimulatedCharger
 from simulator.personality import Version, load_personality, personality_names
 from tests.acceptance.house import House
-from tests.conftest import KEPT
-
-TAG = "CARD-1"
-PATIENTLY = 60.0  # seconds; the machine is busy with all of them at once
-SETTLE = 1
+from tests.acceptance.life import TAG, Life
 
 
 @dataclass(frozen=True)
@@ -120,109 +113,18 @@ def test_every_make_in_every_version_has_its_expectation() -> None:
     assert set(MAKES) == spoken
 
 
-class Life:
-    """One charger of the house, and what the API says of its reservations."""
+class LifeOfAMake(Life):
+    """One charger of that make, and what is expected of it."""
 
-    def __init__(self, house: House, charger: SimulatedCharger, make: Make, about: dict[str, Any]) -> None:
-        self.house = house
-        self.charger = charger
+    def __init__(self, house: House, charger: SimulatedCharger, about: dict[str, Any], make: Make) -> None:
+        super().__init__(house, charger, about, holds=make.holds)
         self.make = make
-        self.charger_id: int = about["id"]
         self.is_away = False
-        self._ports = {port["portNumber"]: port["id"] for port in about["ports"]}
-        self._number = 0
-
-    def new_number(self) -> int:
-        self._number += 1
-        return self._number
-
-    async def reserve(self, number: int, port: int = 1, **more: Any) -> dict[str, Any]:
-        response = await self.house.reserve(self._ports[port], number, id_tag=more.pop("id_tag", TAG), **more)
-        assert response.status_code in (200, 202), response.text
-        data: dict[str, Any] = response.json()["data"]
-        return data
-
-    async def begun(self, port: int = 1, seconds: float = 600) -> int:
-        """A new reservation that is active."""
-        await self.house.until_online(self.charger.identity)
-        number = self.new_number()
-        told = await self.reserve(number, port, seconds=seconds)
-        assert (told["status"], told["state"]) == ("Accepted", "active"), told
-        await self.agrees(number, port)
-        return number
 
     async def cancelled(self, number: int) -> None:
         await self.house.cancel(self.charger_id, number)
         await self.is_in(number, self.make.cancel)
         await self.is_free()
-
-    async def is_in(self, number: int, state: str) -> dict[str, Any]:
-        return await self.house.until_state(self.charger_id, state, number, within=PATIENTLY)
-
-    async def stays_in(self, number: int, state: str) -> None:
-        """It comes to this state, and is in it still when everything has settled."""
-        await self.is_in(number, state)
-        settled_at = time.monotonic() + SETTLE + 2
-        while time.monotonic() < settled_at:
-            assert (await self.house.show(self.charger_id, number))["state"] == state
-            await asyncio.sleep(0.3)
-
-    async def agrees(self, number: int, port: int = 1, id_tag: str = TAG) -> None:
-        """GET says active, and the charger truly holds it until the same second."""
-
-        async def same() -> bool:
-            shown = await self.house.show(self.charger_id, number)
-            expires_at = datetime.fromisoformat(shown["expiryDate"]).astimezone(UTC).replace(microsecond=0)
-            held = self.charger.reservations.get(number)
-            is_held = held == (port, id_tag, expires_at) or not self.make.holds
-            return bool(shown["state"] == "active" and shown["portId"] == self._ports[port] and is_held)
-
-        await self.house.until(
-            same, f"both say {number} at port {port}", PATIENTLY, lambda: self.charger.reservations
-        )
-
-    async def is_free(self) -> None:
-        """The charger truly holds nothing."""
-
-        async def empty() -> bool:
-            return not self.charger.reservations
-
-        await self.house.until(empty, "the charger is free", PATIENTLY, lambda: self.charger.reservations)
-
-    async def is_told(self, number: int, event: str) -> None:
-        """The timeline says so."""
-
-        async def told() -> bool:
-            shown = await self.house.show(self.charger_id, number)
-            return any(entry["event"] == event for entry in shown["timeline"])
-
-        await self.house.until(told, f"{event} of {number}", PATIENTLY)
-
-    async def last_story(self) -> str:
-        """The timeline of the last reservation."""
-        shown = await self.house.show(self.charger_id, self._number)
-        return "\n".join(f"{one['at']} {one['event']} {one['detail']}" for one in shown["timeline"])
-
-    def commands(self, number: int) -> list[str]:
-        """What Berth has sent for this reservation, in order; a command that was sent again counts again."""
-        frames = [record.frame for record in self.charger.frames if record.direction == "in"]
-        return [
-            frame[2]
-            for frame in frames
-            if frame[0] == 2 and number in (frame[3].get("reservationId"), frame[3].get("id"))
-        ]
-
-    async def sees(self, number: int, *commands: str) -> None:
-        """Berth sends exactly these, and no more while it settles."""
-
-        async def seen() -> bool:
-            return len(self.commands(number)) >= len(commands)
-
-        await self.house.until(seen, f"{commands}", PATIENTLY, lambda: self.commands(number))
-        settled_at = time.monotonic() + SETTLE + 1
-        while time.monotonic() < settled_at:
-            assert self.commands(number) == list(commands)
-            await asyncio.sleep(0.1)
 
     async def keep_running(self) -> None:
         """Start its process again whenever it ends, as an operating system would."""
@@ -235,7 +137,7 @@ class Life:
 # --- chapters --------------------------------------------------------------------------------------------
 
 
-async def reserving_the_same_again_sends_no_second_frame(life: Life) -> None:
+async def reserving_the_same_again_sends_no_second_frame(life: LifeOfAMake) -> None:
     number = life.new_number()
     expires_at = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
     for _ in range(2):
@@ -246,7 +148,7 @@ async def reserving_the_same_again_sends_no_second_frame(life: Life) -> None:
     await life.cancelled(number)
 
 
-async def a_changed_expiry_is_what_the_charger_holds(life: Life) -> None:
+async def a_changed_expiry_is_what_the_charger_holds(life: LifeOfAMake) -> None:
     number = await life.begun()
     told = await life.reserve(number, seconds=1200)
     assert (told["status"], told["state"]) == ("Accepted", "active"), told
@@ -255,7 +157,7 @@ async def a_changed_expiry_is_what_the_charger_holds(life: Life) -> None:
     await life.cancelled(number)
 
 
-async def a_reservation_moves_to_another_port(life: Life) -> None:
+async def a_reservation_moves_to_another_port(life: LifeOfAMake) -> None:
     number = await life.begun()
     told = await life.reserve(number, port=2)
     if life.make.cancel == "failed":  # moving begins with a cancel
@@ -268,7 +170,7 @@ async def a_reservation_moves_to_another_port(life: Life) -> None:
     await life.cancelled(number)
 
 
-async def a_second_reservation_of_the_port_needs_force(life: Life) -> None:
+async def a_second_reservation_of_the_port_needs_force(life: LifeOfAMake) -> None:
     first = await life.begun()
     second = life.new_number()
     refused = await life.reserve(second, id_tag="CARD-2")
@@ -288,7 +190,7 @@ async def a_second_reservation_of_the_port_needs_force(life: Life) -> None:
     await life.is_free()
 
 
-async def its_driver_uses_it(life: Life) -> None:
+async def its_driver_uses_it(life: LifeOfAMake) -> None:
     number = await life.begun()
     assert await life.charger.start_charging(TAG, 1)
     ended = await life.is_in(number, "used")
@@ -297,7 +199,7 @@ async def its_driver_uses_it(life: Life) -> None:
     await life.charger.stop_charging(1)
 
 
-async def a_stranger_charges_at_its_port(life: Life) -> None:
+async def a_stranger_charges_at_its_port(life: LifeOfAMake) -> None:
     number = await life.begun()
     started = await life.charger.start_charging("STRANGER", 1)
     assert started == (life.make.stranger != "refused")
@@ -314,7 +216,7 @@ async def a_stranger_charges_at_its_port(life: Life) -> None:
     await life.cancelled(number)
 
 
-async def a_use_while_offline_is_told_after_expiry(life: Life) -> None:
+async def a_use_while_offline_is_told_after_expiry(life: LifeOfAMake) -> None:
     if life.make.use_told_late is None:
         return
     number = await life.begun(seconds=3)
@@ -328,7 +230,7 @@ async def a_use_while_offline_is_told_after_expiry(life: Life) -> None:
     await life.charger.stop_charging(1)
 
 
-async def it_expires_and_the_port_is_free(life: Life) -> None:
+async def it_expires_and_the_port_is_free(life: LifeOfAMake) -> None:
     number = await life.begun(seconds=3)
     await life.is_in(number, "expired")
     await life.is_free()
@@ -338,7 +240,7 @@ async def it_expires_and_the_port_is_free(life: Life) -> None:
         assert life.commands(number) == ["ReserveNow"]
 
 
-async def dying_of_a_cancel_is_not_for_ever(life: Life) -> None:
+async def dying_of_a_cancel_is_not_for_ever(life: LifeOfAMake) -> None:
     number = await life.begun()
     await life.house.cancel(life.charger_id, number)
     ended = await life.is_in(number, life.make.cancel)
@@ -349,7 +251,7 @@ async def dying_of_a_cancel_is_not_for_ever(life: Life) -> None:
     await life.is_free()
 
 
-async def it_survives_an_outage_and_a_restart(life: Life) -> None:
+async def it_survives_an_outage_and_a_restart(life: LifeOfAMake) -> None:
     number = await life.begun()
     expected = ["ReserveNow"]
     life.is_away = True
@@ -369,7 +271,7 @@ async def it_survives_an_outage_and_a_restart(life: Life) -> None:
     await life.cancelled(number)
 
 
-async def a_failed_port_ends_it(life: Life) -> None:
+async def a_failed_port_ends_it(life: LifeOfAMake) -> None:
     number = await life.begun(port=2)
     await life.charger.fault(2)
     await life.is_in(number, life.make.fault)
@@ -377,12 +279,12 @@ async def a_failed_port_ends_it(life: Life) -> None:
     await life.charger.recover(2)
 
 
-async def after_all_of_it_the_charger_takes_another(life: Life) -> None:
+async def after_all_of_it_the_charger_takes_another(life: LifeOfAMake) -> None:
     number = await life.begun()
     await life.cancelled(number)
 
 
-CHAPTERS: list[Callable[[Life], Awaitable[None]]] = [
+CHAPTERS: list[Callable[[LifeOfAMake], Awaitable[None]]] = [
     reserving_the_same_again_sends_no_second_frame,
     a_changed_expiry_is_what_the_charger_holds,
     a_reservation_moves_to_another_port,
@@ -398,7 +300,7 @@ CHAPTERS: list[Callable[[Life], Awaitable[None]]] = [
 ]
 
 
-async def a_charger_without_reservations_is_told_apart(life: Life) -> None:
+async def a_charger_without_reservations_is_told_apart(life: LifeOfAMake) -> None:
     number = life.new_number()
     told = await life.reserve(number)
     assert (told["status"], told["state"]) == ("Rejected", "rejected")
@@ -421,7 +323,7 @@ async def live(house: House, name: str, version: Version, make: Make) -> None:
         restart_seconds=0.2,
         keep_frames=1000,
     )
-    life = Life(house, charger, make, await house.about(identity))
+    life = LifeOfAMake(house, charger, await house.about(identity), make)
     is_supervised = not charger.personality.reconnects
     keeper = asyncio.create_task(life.keep_running()) if is_supervised else None
     chapters = CHAPTERS if make.reserve == "active" else [a_charger_without_reservations_is_told_apart]
@@ -442,27 +344,13 @@ Lives = dict[tuple[str, Version], asyncio.Task[None]]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lives(tmp_path_factory: pytest.TempPathFactory, temporal_cli: Path) -> AsyncIterator[Lives]:
+async def lives(shared_house: House) -> AsyncIterator[Lives]:
     """Every make as a charger of one house, all at once."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
-            if name.startswith(("BERTH_", "TEMPORAL_")) and name not in KEPT:
-                patch.delenv(name)
-        house = House(
-            tmp_path_factory.mktemp("makes"),
-            temporal_cli,
-            BERTH_SETTLE=str(SETTLE),
-            BERTH_EXPIRY_GRACE="1",
-            BERTH_CONNECTION_TIMEOUT="1",
-            BERTH_OCPP_CALL_TIMEOUT="10",
-            BERTH_RATE_LIMIT="0",
-        )
-    async with house:
-        lives = {key: asyncio.create_task(live(house, *key, make)) for key, make in MAKES.items()}
-        yield lives
-        for task in lives.values():
-            task.cancel()
-        await asyncio.gather(*lives.values(), return_exceptions=True)
+    lives = {key: asyncio.create_task(live(shared_house, *key, make)) for key, make in MAKES.items()}
+    yield lives
+    for task in lives.values():
+        task.cancel()
+    await asyncio.gather(*lives.values(), return_exceptions=True)
 
 
 @pytest.mark.timeout(300)

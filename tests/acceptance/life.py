@@ -1,0 +1,145 @@
+"""The life of one simulated charger in a house, and what the API says of its reservations."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from simulator.charger import SimulatedCharger
+from tests.acceptance.house import House
+
+TAG = "CARD-1"
+PATIENTLY = 60.0  # seconds; the machine may be busy with many at once
+SETTLE = 1  # seconds; BERTH_SETTLE of the shared house
+
+
+class Life:
+    """One charger; reservations get numbers from 1 on. `holds` False: its table stays empty always."""
+
+    def __init__(
+        self, house: House, charger: SimulatedCharger, about: dict[str, Any], holds: bool = True
+    ) -> None:
+        self.house = house
+        self.charger = charger
+        self.charger_id: int = about["id"]
+        self._holds = holds
+        self._ports = {port["portNumber"]: port["id"] for port in about["ports"]}
+        self._number = 0
+
+    @classmethod
+    async def of(cls, house: House, identity: str, **options: Any) -> "Life":
+        """A new charger that is connected; the options are those of SimulatedCharger."""
+        options = {"reconnect_seconds": (0.2,), "restart_seconds": 0.2, "keep_frames": 1000, **options}
+        charger = await house.charger(identity, **options)
+        return cls(house, charger, await house.about(identity))
+
+    def new_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    async def reserve(self, number: int, port: int | None = 1, **more: Any) -> dict[str, Any]:
+        """POST a reservation of a port, None is any port; what it answers."""
+        if port is None:
+            more["chargerId"] = self.charger_id
+        id_tag = more.pop("id_tag", TAG)
+        port_id = None if port is None else self._ports[port]
+        response = await self.house.reserve(port_id, number, id_tag=id_tag, **more)
+        assert response.status_code in (200, 202), response.text
+        data: dict[str, Any] = response.json()["data"]
+        return data
+
+    async def begun(self, port: int | None = 1, seconds: float = 600, **more: Any) -> int:
+        """A new reservation that is active."""
+        await self.house.until_online(self.charger.identity)
+        number = self.new_number()
+        told = await self.reserve(number, port, seconds=seconds, **more)
+        assert (told["status"], told["state"]) == ("Accepted", "active"), told
+        await self.agrees(number, port)
+        return number
+
+    async def goes_offline(self) -> None:
+        """The charger stays away until `comes_back`, and the API says so."""
+        await self.charger.disconnect()
+        await self.house.until_online(self.charger.identity, False)
+
+    async def comes_back(self) -> None:
+        """The charger connects again, and the API says so."""
+        await self.charger.reconnect()
+        await self.house.until_online(self.charger.identity)
+
+    async def show(self, number: int) -> dict[str, Any]:
+        return await self.house.show(self.charger_id, number)
+
+    async def is_in(self, number: int, state: str) -> dict[str, Any]:
+        return await self.house.until_state(self.charger_id, state, number, within=PATIENTLY)
+
+    async def stays_in(self, number: int, state: str) -> None:
+        """It comes to this state, and is in it still when everything has settled."""
+        await self.is_in(number, state)
+        settled_at = time.monotonic() + SETTLE + 2
+        while time.monotonic() < settled_at:
+            assert (await self.show(number))["state"] == state
+            await asyncio.sleep(0.3)
+
+    async def agrees(self, number: int, port: int | None = 1, id_tag: str = TAG) -> None:
+        """GET says active, and the charger truly holds it until the same second."""
+        port_id = None if port is None else self._ports[port]
+
+        async def same() -> bool:
+            shown = await self.show(number)
+            expires_at = datetime.fromisoformat(shown["expiryDate"]).astimezone(UTC).replace(microsecond=0)
+            held = self.charger.reservations.get(number)
+            is_held = held == (port, id_tag, expires_at) or not self._holds
+            return bool(shown["state"] == "active" and shown["portId"] == port_id and is_held)
+
+        await self.house.until(
+            same, f"both say {number} at port {port}", PATIENTLY, lambda: self.charger.reservations
+        )
+
+    async def is_free(self) -> None:
+        """The charger truly holds nothing."""
+        await self.comes_true(lambda: not self.charger.reservations, "the charger is free")
+
+    async def comes_true(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for something at the charger."""
+
+        async def holds() -> bool:
+            return condition()
+
+        await self.house.until(holds, what, PATIENTLY, lambda: self.charger.reservations)
+
+    async def is_told(self, number: int, event: str, detail: str = "") -> None:
+        """The timeline says so."""
+
+        async def told() -> bool:
+            timeline = (await self.show(number))["timeline"]
+            return any(entry["event"] == event and detail in entry["detail"] for entry in timeline)
+
+        await self.house.until(told, f"{event} {detail} of {number}", PATIENTLY)
+
+    async def last_story(self) -> str:
+        """The timeline of the last reservation."""
+        shown = await self.show(self._number)
+        return "\n".join(f"{one['at']} {one['event']} {one['detail']}" for one in shown["timeline"])
+
+    def commands(self, number: int) -> list[str]:
+        """What Berth has sent for this reservation, in order; a command that was sent again counts again."""
+        frames = [record.frame for record in self.charger.frames if record.direction == "in"]
+        return [
+            frame[2]
+            for frame in frames
+            if frame[0] == 2 and number in (frame[3].get("reservationId"), frame[3].get("id"))
+        ]
+
+    async def sees(self, number: int, *commands: str) -> None:
+        """Berth sends exactly these, and no more while it settles."""
+
+        async def seen() -> bool:
+            return len(self.commands(number)) >= len(commands)
+
+        await self.house.until(seen, f"{commands}", PATIENTLY, lambda: self.commands(number))
+        settled_at = time.monotonic() + SETTLE + 1
+        while time.monotonic() < settled_at:
+            assert self.commands(number) == list(commands)
+            await asyncio.sleep(0.1)
