@@ -61,13 +61,27 @@ class Settings(BaseSettings):
         description="A Redis URL (redis://, rediss://), where API processes count requests together; "
         "else each counts for itself.",
     )
-    payload_key: SecretStr | None = Field(None, description="Key that encrypts Temporal payloads.")
+    payload_key: SecretStr | None = Field(
+        None,
+        description="Encrypts what Temporal stores: `id:base64`, with commas between several keys; the first "
+        "encrypts, all decrypt. `berth payload-key` makes one.",
+    )
+    codec_host: str = Field("127.0.0.1", description="Address the codec server listens on.")
+    codec_port: int = Field(8234, ge=0, le=65535, description="Port of the codec server.")
+    codec_token: SecretStr | None = Field(
+        None,
+        description="What callers of the codec server must bring as bearer token (at least 32 characters); "
+        "not needed on a loopback address.",
+    )
     temporal_cli: Path | None = Field(
         None, description="The Temporal command line tool whose server `berth up` starts."
     )
     temporal_port: int = Field(7233, ge=0, le=65535, description="Port of the embedded Temporal server.")
     temporal_ui_port: int = Field(8233, ge=0, le=65535, description="Port of the embedded Temporal UI.")
-    temporal_ui_url: str | None = Field(None, description="Where people find the Temporal UI, for links.")
+    temporal_ui_url: str | None = Field(
+        None,
+        description="Where people find the Temporal UI: for links, and the origin the codec server answers.",
+    )
     simulated_chargers: int = Field(2, ge=0, description="Simulated chargers that `berth up` starts.")
     simulator_port: int = Field(
         9100, ge=0, le=65535, description="Port of the simulated chargers' control (`berth control`)."
@@ -82,11 +96,22 @@ class Settings(BaseSettings):
         "auto", description="How log lines look; auto = for people in a terminal, JSON elsewhere."
     )
 
-    @field_validator("bootstrap_api_key")
+    @field_validator("bootstrap_api_key", "codec_token")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("must have at least 32 characters")
+        return value
+
+    @field_validator("payload_key")
+    @classmethod
+    def _has_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            from workflows.payload_codec import (
+                parse_keys,
+            )  # with Temporal's SDK: only who encrypts waits for it
+
+            parse_keys(value.get_secret_value())
         return value
 
     @field_validator("rate_limit_store")
