@@ -14,6 +14,7 @@ import typer
 from launch.commands import (
     charger_files,
     chargers,
+    encryption,
     keys,
     messages,
     processes,
@@ -54,6 +55,8 @@ for process in (
     processes.simulate,
     processes.control,
     processes.doctor,
+    encryption.payload_key,
+    encryption.codec_server,
 ):
     app.command(rich_help_panel=PROCESSES)(process)
 

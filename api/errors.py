@@ -25,6 +25,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from directory import UnreachableError
+from workflows.payload_codec import UnreadablePayload
 
 log = structlog.get_logger(__name__)
 
@@ -123,6 +124,7 @@ def handle_errors(app: FastAPI, routes: Sequence[APIRoute]) -> None:
     app.add_exception_handler(StarletteHTTPException, http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(UnreachableError, _directory_error)
+    app.add_exception_handler(UnreadablePayload, _payload_error)
 
 
 def _allowed(path: str, routes: Sequence[APIRoute]) -> str:
@@ -152,6 +154,12 @@ async def _directory_error(request: Request, error: Exception) -> Response:
     log.warning("directory_unreachable", error=str(error))
     unavailable = Unavailable("the directory does not answer; no charger was asked: repeat the request")
     return error_response(unavailable.status_code, unavailable.detail, unavailable.headers)
+
+
+async def _payload_error(_: Request, error: Exception) -> Response:
+    log.error("payload_unreadable", error=str(error))
+    sentence = f"Temporal's word about the reservation cannot be read: {error}"
+    return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
 
 
 def _rule(problem: Mapping[str, Any]) -> str:

@@ -149,7 +149,7 @@ def create_app(client: Client) -> FastAPI:
 
 async def run_api(port: int) -> None:
     """The API's process."""
-    config = uvicorn.Config(create_app(await connect()), port=port, access_log=False, log_level="warning")
+    config = uvicorn.Config(create_app(await connect(None)), port=port, access_log=False, log_level="warning")
     await uvicorn.Server(config).serve()
 
 
@@ -157,7 +157,7 @@ async def run_worker() -> None:
     """The workflow worker's process."""
     restrictions = SandboxRestrictions.default.with_passthrough_modules("bench", "workflows")
     await Worker(
-        await connect(),
+        await connect(None),
         task_queue=QUEUE,
         workflows=[BareReservation],
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
@@ -169,7 +169,7 @@ async def run_gateway(port: int) -> None:
     """The gateway's process."""
     gateway = Gateway()
     worker = Worker(
-        await connect(),
+        await connect(None),
         task_queue=GATEWAY_QUEUE,
         activities=[gateway.reserve_now],
         max_concurrent_activities=2000,

@@ -94,7 +94,7 @@ async def run(
             ]
             last_call = asyncio.Event()
             worker = asyncio.create_task(
-                _work(client, queue, ChargerCommands(registry, directory), last_call)
+                _work(client, settings, queue, ChargerCommands(registry, directory), last_call)
             )
             try:
                 await stop.wait()
@@ -125,11 +125,13 @@ async def _beat(directory: Directory, incarnation: str, gateway_id: str, queue: 
         await asyncio.sleep(_HEARTBEAT_EVERY)
 
 
-async def _work(client: Client, queue: str, commands: ChargerCommands, stop: asyncio.Event) -> None:
+async def _work(
+    client: Client, settings: Settings, queue: str, commands: ChargerCommands, stop: asyncio.Event
+) -> None:
     """Run the activities until the stop; start again whenever Temporal ends it."""
     while not stop.is_set():
         try:
-            connected = await _unless_stopped(_connected(client), stop)
+            connected = await _unless_stopped(_connected(client, settings), stop)
             if connected is None:
                 return
             worker = Worker(
@@ -147,9 +149,9 @@ async def _work(client: Client, queue: str, commands: ChargerCommands, stop: asy
             await _unless_stopped(asyncio.sleep(_RETRY_AFTER), stop)
 
 
-async def _connected(client: Client) -> Client:
+async def _connected(client: Client, settings: Settings) -> Client:
     if client.service_client.config.lazy:  # the SDK takes no such client for a worker
-        return await connect()
+        return await connect(settings.payload_key)
     return client
 
 

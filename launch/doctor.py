@@ -49,7 +49,7 @@ class Finding:
 async def examine(settings: Settings) -> list[Finding]:
     """Look at everything. Raises nothing: what cannot be looked at is a finding."""
     findings = [_python(), *_variables(), *_temporal_cli(settings)]
-    findings += await _temporal()
+    findings += await _temporal(settings)
     findings += await _directory(settings)
     findings.append(await _api(settings))
     findings.append(_gateway(settings))
@@ -96,10 +96,10 @@ def _temporal_cli(settings: Settings) -> list[Finding]:
     return [Finding("Temporal CLI", "ok", str(found))]
 
 
-async def _temporal() -> list[Finding]:
+async def _temporal(settings: Settings) -> list[Finding]:
     try:
         async with asyncio.timeout(ANSWER_WITHIN):
-            client = await connect()
+            client = await connect(settings.payload_key)
             info = await client.workflow_service.get_system_info(GetSystemInfoRequest())
     except TimeoutError:
         return [Finding("Temporal", "wrong", "does not answer in time", "look at its own log")]

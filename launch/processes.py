@@ -62,6 +62,18 @@ def run_worker(settings: Settings) -> None:
     _run(_with(settings, connect_patiently, lambda client, directory: run(settings, client, directory)))
 
 
+def run_codec_server(settings: Settings) -> None:
+    """`berth codec-server`: decrypts for Temporal's UI until SIGTERM or SIGINT.
+
+    Raises StartError without a key, and without a token on an address others reach.
+    """
+    from launch.codec_server import run
+
+    set_up_logs(settings, "codec")
+    require_free("CODEC_PORT", settings.codec_host, settings.codec_port)
+    _run(run(settings))
+
+
 def run_simulator(
     settings: Settings,
     url: str,
@@ -102,13 +114,13 @@ def run_simulator(
         raise StartError(f"--personality: {error}") from error
 
 
-async def connect_patiently(within: float = WAIT_FOR_TEMPORAL) -> Client:
+async def connect_patiently(settings: Settings, within: float = WAIT_FOR_TEMPORAL) -> Client:
     """A connected client, as soon as Temporal answers. Raises TemporalUnreachable after `within` seconds."""
     deadline = time.monotonic() + within
     has_said_so = False
     while True:
         try:
-            return await connect()
+            return await connect(settings.payload_key)
         except TemporalUnreachable as error:
             if time.monotonic() > deadline:
                 raise
@@ -118,13 +130,13 @@ async def connect_patiently(within: float = WAIT_FOR_TEMPORAL) -> Client:
             await asyncio.sleep(0.5)
 
 
-async def _with(settings: Settings, connecting: Callable[[], Awaitable[Client]], work: Work) -> None:
+async def _with(settings: Settings, connecting: Callable[[Settings], Awaitable[Client]], work: Work) -> None:
     async with await Directory.open(settings.database_url) as directory:
-        await work(await connecting(), directory)
+        await work(await connecting(settings), directory)
 
 
-async def _lazily() -> Client:
-    return await connect(lazy=True)
+async def _lazily(settings: Settings) -> Client:
+    return await connect(settings.payload_key, lazy=True)
 
 
 def _run(process: Coroutine[Any, Any, None]) -> None:

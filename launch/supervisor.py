@@ -33,7 +33,7 @@ from workflows.names import RESERVATIONS_QUEUE
 READY_WITHIN = 60.0
 """Seconds our own processes have to become ready; a few are enough on a small machine."""
 
-STOP_ORDER = ("api", "chargers", "gateway", "worker", "temporal")
+STOP_ORDER = ("api", "codec", "chargers", "gateway", "worker", "temporal")
 """First nobody asks for reservations, then nobody answers them."""
 
 _STOP_WITHIN = {"gateway": 60.0, "worker": 20.0, "temporal": STOP_WITHIN}  # the gateway drains for 45 s
@@ -57,6 +57,8 @@ def up(settings: Settings) -> None:
     if "TEMPORAL_ADDRESS" not in os.environ:
         require_free("TEMPORAL_PORT", "127.0.0.1", settings.temporal_port)
         require_free("TEMPORAL_UI_PORT", "127.0.0.1", settings.temporal_ui_port)
+        if settings.payload_key is not None:
+            require_free("CODEC_PORT", settings.codec_host, settings.codec_port)
         temporal = TemporalServer(
             find_temporal_cli(settings.temporal_cli, lambda line: console.print(line, markup=False)),
             settings.temporal_port,
@@ -64,6 +66,9 @@ def up(settings: Settings) -> None:
             settings.var / "temporal.db",
             _fresh_log(settings.var / "log" / "temporal.log"),
             os.environ.get("TEMPORAL_NAMESPACE", "default"),
+            codec_endpoint=_url("http", settings.codec_host, settings.codec_port)
+            if settings.payload_key is not None
+            else None,
         )
         _speak_only_to(temporal)
         if settings.temporal_ui_url is None:
@@ -117,6 +122,9 @@ class Supervisor:
             self._run("api", "api")
             self._run("worker", "worker")
             await self._until("the gateway", "gateway", self._gateway_listens)
+            if self._temporal is not None and self._temporal.codec_endpoint is not None:
+                self._run("codec", "codec-server")
+                await self._until("the codec server", "codec", self._codec_server_listens)
             if settings.simulated_chargers:
                 url = _url("ws", settings.gateway_host, settings.gateway_port)
                 count = str(settings.simulated_chargers)
@@ -137,7 +145,7 @@ class Supervisor:
     async def _reach_temporal(self) -> Client:
         if self._temporal is None:
             try:
-                client = await connect()
+                client = await connect(self._settings.payload_key)
             except TemporalUnreachable as error:
                 raise StartError(
                     f"TEMPORAL_ADDRESS: Temporal does not answer at {error.address}; "
@@ -196,13 +204,10 @@ class Supervisor:
                 return False
 
     async def _gateway_listens(self) -> bool:
-        host = _reachable(self._settings.gateway_host)
-        try:
-            _, writer = await asyncio.open_connection(host, self._settings.gateway_port)
-        except OSError:
-            return False
-        writer.close()
-        return True
+        return await _listens(self._settings.gateway_host, self._settings.gateway_port)
+
+    async def _codec_server_listens(self) -> bool:
+        return await _listens(self._settings.codec_host, self._settings.codec_port)
 
     async def _until(self, what: str, name: str, ready: Callable[[], Awaitable[bool]]) -> None:
         deadline = time.monotonic() + READY_WITHIN
@@ -243,11 +248,27 @@ class Supervisor:
             self._stop.set()
 
 
+async def _listens(host: str, port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(_reachable(host), port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 def _settings_of_up(settings: Settings) -> Settings:
     """The same with the defaults that make a first try easy; they are `up`'s only."""
     easy: dict[str, object] = {"unknown_chargers": "register", "open_chargers": True}
     changes = {name: value for name, value in easy.items() if name not in settings.model_fields_set}
-    for name in ("api_port", "gateway_port", "simulator_port", "temporal_port", "temporal_ui_port"):
+    for name in (
+        "api_port",
+        "gateway_port",
+        "simulator_port",
+        "temporal_port",
+        "temporal_ui_port",
+        "codec_port",
+    ):
         if getattr(settings, name) == 0:
             changes[name] = free_port()
     if settings.bootstrap_api_key is None:
@@ -261,6 +282,7 @@ def _environment(settings: Settings, console: Console) -> dict[str, str]:
         "API_PORT": str(settings.api_port),
         "GATEWAY_PORT": str(settings.gateway_port),
         "SIMULATOR_PORT": str(settings.simulator_port),
+        "CODEC_PORT": str(settings.codec_port),
         "DATABASE_URL": settings.database_url,
         "UNKNOWN_CHARGERS": settings.unknown_chargers,
         "OPEN_CHARGERS": str(settings.open_chargers),

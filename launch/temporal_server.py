@@ -46,6 +46,8 @@ class TemporalServer:
     log: Path | None = None
     """Where its own words go; None drops them."""
     namespace: str = "default"
+    codec_endpoint: str | None = None
+    """The codec server that its UI asks what encrypted payloads say."""
     ready_within: float = READY_WITHIN
     dynamic_config: dict[str, str] = field(default_factory=lambda: DYNAMIC_CONFIG)
 
@@ -65,6 +67,8 @@ class TemporalServer:
         words += ["--port", str(self.port), "--ui-port", str(self.ui_port), "--ui-disable-news-fetch"]
         if self.namespace != "default":  # which always exists
             words += ["--namespace", self.namespace]
+        if self.codec_endpoint is not None:
+            words += ["--ui-codec-endpoint", self.codec_endpoint]
         if self.database is not None:
             words += ["--db-filename", str(self.database)]
             # Safe when processes die, and twice as fast; a power cut may cost the last moments.

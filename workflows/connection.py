@@ -1,8 +1,10 @@
 """How every process of Berth reaches Temporal."""
 
+from pydantic import SecretStr
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
+
+from workflows.payload_codec import data_converter
 
 DEFAULT_ADDRESS = "localhost:7233"
 
@@ -15,14 +17,14 @@ class TemporalUnreachable(Exception):
         super().__init__(f"Temporal does not answer at {address}: set TEMPORAL_ADDRESS, or use `berth up`")
 
 
-async def connect(*, lazy: bool = False) -> Client:
-    """A client made from the standard TEMPORAL_* variables.
+async def connect(payload_key: SecretStr | None, *, lazy: bool = False) -> Client:
+    """A client made from the standard TEMPORAL_* variables, whose payloads are encrypted with `payload_key`.
 
     Raises TemporalUnreachable when the server does not answer; a lazy client connects on first use.
     """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", DEFAULT_ADDRESS)
     try:
-        return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy)
+        return await Client.connect(**config, data_converter=data_converter(payload_key), lazy=lazy)
     except RuntimeError as error:  # the SDK's only word for "no connection"
         raise TemporalUnreachable(str(config["target_host"])) from error

@@ -53,9 +53,9 @@ def search_attributes() -> None:
     from workflows.connection import connect
 
     async def ensure() -> list[str]:
-        return await ensure_search_attributes(await connect())
+        return await ensure_search_attributes(await connect(own.payload_key))
 
-    process_settings()
+    own = process_settings()
     added = asyncio.run(ensure())
     typer.echo(f"Added: {', '.join(added)}." if added else "All were there already.")
 

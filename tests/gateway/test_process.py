@@ -57,7 +57,7 @@ def settings() -> Settings:
 async def absent(monkeypatch: pytest.MonkeyPatch) -> Client:
     """A client of a Temporal that does not exist."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
-    return await connect(lazy=True)
+    return await connect(None, lazy=True)
 
 
 @pytest.fixture
