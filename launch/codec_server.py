@@ -59,7 +59,7 @@ def codec_app(settings: Settings) -> Starlette:
         CORSMiddleware,
         allow_origins=_ui_origins(settings),
         allow_methods=["POST"],
-        allow_headers=["Authorization", "Content-Type", "X-Namespace"],
+        allow_headers=["Authorization", "Authorization-Extras", "Content-Type", "X-Namespace"],
         allow_credentials=True,
         allow_private_network=True,
     )

@@ -64,7 +64,7 @@ async def test_it_leaves_plain_payloads_as_they_are(client: httpx.AsyncClient) -
 @pytest.mark.parametrize("path", ["/encode", "/decode"])
 async def test_nobody_without_the_token_is_served(path: str, given: str | None) -> None:
     async with a_client() as client:
-        headers = {"Authorization": given.encode()} if given else {}
+        headers = {b"Authorization": given.encode()} if given else {}
         answer = await client.post(path, content=await encrypted(), headers=headers)
     assert answer.status_code == 401
     assert answer.json() == {"error": "the codec server's bearer token is required"}

@@ -1,5 +1,7 @@
 """`berth up`, for real: ready to use, whole again after a death, and gone when it is stopped."""
 
+import base64
+import json
 import os
 import re
 import signal
@@ -16,11 +18,12 @@ import pytest
 from launch import ports
 from tests.launch.commands import ROOT
 from tests.launch.waiting import until
+from workflows.payload_codec import fresh_key
 
 READY_WITHIN = 90.0
 """Seconds; about five on a machine with nothing else to do."""
 
-PORTS = ("API_PORT", "GATEWAY_PORT", "SIMULATOR_PORT", "TEMPORAL_PORT", "TEMPORAL_UI_PORT")
+PORTS = ("API_PORT", "GATEWAY_PORT", "SIMULATOR_PORT", "TEMPORAL_PORT", "TEMPORAL_UI_PORT", "CODEC_PORT")
 
 
 class House:
@@ -42,11 +45,11 @@ class House:
             raise AssertionError("start it first")
         return self._process
 
-    def up(self) -> None:
+    def up(self, **settings: str) -> None:
         self.output = ""
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "cli.py"), "up"],
-            env=os.environ | self._environment,
+            env=os.environ | self._environment | settings,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -155,3 +158,23 @@ def test_one_that_dies_is_started_again_and_ctrl_c_stops_all(house: House) -> No
     assert all(map(is_gone, second.values()))
     assert house.taken_ports() == []
     assert "Traceback" not in house.output
+
+
+@pytest.mark.timeout(400)
+def test_with_a_key_its_ui_finds_a_codec_server_that_serves_it(house: House) -> None:
+    house.up(BERTH_PAYLOAD_KEY=fresh_key().in_setting())
+    made = house.run_example()["data"]
+    assert (made["status"], made["state"]) == ("Accepted", "active")
+    assert "codec" in house.children()
+    ui = f"http://127.0.0.1:{house.ports['TEMPORAL_UI_PORT']}"
+    workflow_id = f"reservation-{made['chargerId']}-{made['reservationId']}"
+    history = f"{ui}/api/v1/namespaces/default/workflows/{workflow_id}/history"
+    started, *_ = httpx.get(history, trust_env=False).raise_for_status().json()["history"]["events"]
+    payloads = started["workflowExecutionStartedEventAttributes"]["input"]
+    endpoint = httpx.get(f"{ui}/api/v1/settings", trust_env=False).json()["Codec"]["Endpoint"]
+    answer = httpx.post(f"{endpoint}/decode", json=payloads, headers={"Origin": ui}, trust_env=False)
+    assert answer.headers["Access-Control-Allow-Origin"] == ui
+    start = json.loads(base64.b64decode(answer.json()["payloads"][0]["data"]))
+    assert start["reservation_id"] == made["reservationId"]
+    assert house.end(signal.SIGTERM) == 0
+    assert house.taken_ports() == []

@@ -1,0 +1,124 @@
+"""With BERTH_PAYLOAD_KEY nothing that Temporal stores, and no log, tells whose card a reservation is for."""
+
+import base64
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from temporalio.client import Client
+from temporalio.worker import Replayer
+
+from tests.acceptance.house import PROCESSES, House
+from worker import WORKFLOWS
+from workflows.names import reservation_workflow_id
+from workflows.payload_codec import PayloadKey, data_converter
+from workflows.sandbox import SANDBOX
+
+OLD, NEW = (
+    PayloadKey(key_id, bytes([number]) * 32).in_setting() for number, key_id in enumerate(("old", "new"))
+)
+
+BEFORE, HIDDEN, ROTATED = "CARDBEFORE4711", "CARDHIDDEN4711", "CARDROTATED4711"
+PARENT = "GROUPHIDDEN4711"
+
+
+async def restart(house: House, keys: str, *names: str) -> None:
+    """Have these processes use other keys."""
+    for name in names:
+        house.stop(name)
+    house.environment["BERTH_PAYLOAD_KEY"] = keys
+    for name in names:
+        house.start(name)
+
+    async def is_ready() -> bool:
+        try:
+            return (await house.http.get("/health/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    await house.until(is_ready, "the API is ready", within=90)
+
+
+def forms(text: str) -> list[bytes]:
+    """The text as bytes, and what any base64 around it contains of it whatever comes before."""
+    raw = text.encode()
+    found = [raw]
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + raw)
+        found.append(encoded[4 if before else 0 : -4])  # the edges depend on the neighbours
+    return found
+
+
+def files_that_tell(text: str, folder: Path) -> set[str]:
+    """The names of Temporal's files and the processes' logs that hold the text in any form."""
+    looked_at = [
+        path for path in folder.iterdir() if path.name.startswith("temporal.db") or path.suffix == ".log"
+    ]
+    assert {"temporal.db", "temporal.log", *(f"{name}.log" for name in PROCESSES)} <= {
+        path.name for path in looked_at
+    }
+    return {path.name for path in looked_at for form in forms(text) if form in path.read_bytes()}
+
+
+@pytest.fixture
+async def charger_id(house: House) -> int:
+    await house.charger()
+    return int((await house.about("CP-1"))["id"])
+
+
+async def test_a_reservations_life_leaves_no_trace_of_its_card(house: House, charger_id: int) -> None:
+    first, second = await house.port_id("CP-1", 1), await house.port_id("CP-1", 2)
+    assert (await house.reserve(first, 1, id_tag=BEFORE)).status_code == 200
+    assert files_that_tell(BEFORE, house.folder)  # else this test looks in the wrong place
+
+    await restart(house, OLD, *PROCESSES)
+    await house.until_online("CP-1")
+    answer = await house.reserve(second, 2, id_tag=HIDDEN, parentIdTag=PARENT)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"]["status"] == "Accepted", answer.text
+    shown = await house.show(charger_id, 2)
+    assert (shown["state"], shown["idTag"]) == ("active", HIDDEN)
+    assert (await house.show(charger_id, 1))["idTag"] == BEFORE
+    assert (await house.cancel(charger_id, 1)).json()["data"]["status"] == "Accepted"
+
+    await restart(house, f"{NEW},{OLD}", *PROCESSES)
+    await house.until_online("CP-1")
+    assert (await house.reserve(first, 3, id_tag=ROTATED)).json()["data"]["status"] == "Accepted"
+    assert (await house.cancel(charger_id, 2)).json()["data"]["status"] == "Accepted"
+    assert (await house.until_state(charger_id, "cancelled", 2))["idTag"] == HIDDEN
+    assert (await house.show(charger_id, 3))["idTag"] == ROTATED
+
+    for text in (HIDDEN, PARENT, ROTATED):
+        assert files_that_tell(text, house.folder) == set()
+    converter = data_converter(SecretStr(f"{NEW},{OLD}"))
+    client = await Client.connect(house.temporal.address, data_converter=converter)
+    handle = client.get_workflow_handle(reservation_workflow_id(charger_id, 2))
+    description = await handle.describe()
+    assert not re.search(
+        "CARD|GROUP", str(description.raw_description.workflow_execution_info.search_attributes)
+    )
+    assert "CP-1" in (await description.static_summary() or "")
+
+    replayer = Replayer(workflows=WORKFLOWS, data_converter=converter, workflow_runner=SANDBOX)
+    await replayer.replay_workflow(await handle.fetch_history())
+
+
+async def test_who_lacks_a_key_says_which_one_and_goes_on_when_given_it(
+    house: House, charger_id: int
+) -> None:
+    await restart(house, OLD, *PROCESSES)
+    await house.until_online("CP-1")
+    port_id = await house.port_id("CP-1")
+    assert (await house.reserve(port_id, 2, id_tag=HIDDEN)).status_code == 200
+    await restart(house, NEW, "api")
+    answer = await house.http.get(f"/api/ocpp/reservations/{charger_id}/2")
+    assert answer.status_code == 500
+    assert list(answer.json()) == ["error"]
+    assert "the key 'old', which is not among those of BERTH_PAYLOAD_KEY" in answer.json()["error"]
+
+    # Nor can the worker read what this API writes; it goes on where it was when it has the keys.
+    assert (await house.cancel(charger_id, 2)).status_code == 202
+    await restart(house, f"{NEW},{OLD}", *PROCESSES)
+    await house.until_state(charger_id, "cancelled", 2)
