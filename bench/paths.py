@@ -2,8 +2,11 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from temporalio.client import Client
 
 from bench.bare import QUEUE as BARE_QUEUE
 from bench.house import BERTH, KEY, House
@@ -16,30 +19,49 @@ from launch.temporal_server import TemporalServer
 from simulator import console
 from workflows.names import RESERVATIONS_QUEUE
 
-CHARGERS, PORTS = 20, 50  # a port a reservation, so their product bounds what one path may make
 PREFIX = "BENCH"
 VALID_FOR = timedelta(hours=6)
 
 
+@dataclass(frozen=True)
+class Fleet:
+    """Simulated chargers; a port a reservation, so their product bounds how many may be made."""
+
+    chargers: int
+    ports: int
+
+
+FLEET = Fleet(20, 50)
+
+
+@dataclass(frozen=True)
+class Temporal:
+    """An embedded server that answers."""
+
+    address: str
+    client: Client
+    process: int
+
+
 async def start_paths(house: House) -> tuple[Path, Path]:
     """Start everything; the bare path and Berth's, ready for load. Raises RuntimeError."""
-    server = TemporalServer(find_temporal_cli(), free_port(), free_port(), house.folder / "temporal.db")
-    temporal = {"temporal": house.start("temporal", server.command())}
-    client = await server.prepare()
+    temporal = await start_temporal(house, "temporal")
     await migrate_async(house.database_url)
-    paths = (
-        await _start_bare(house, server.address, temporal),
-        await _start_berth(house, server.address, temporal),
-    )
-    await house.until("the bare worker", lambda: has_pollers(client, BARE_QUEUE))
-    await house.until("the worker", lambda: has_pollers(client, RESERVATIONS_QUEUE))
-    return paths
+    return await _start_bare(house, temporal), await start_berth(house, temporal, FLEET)
 
 
-async def _start_bare(house: House, address: str, processes: dict[str, int]) -> Path:
-    api_port, gateway_port = free_port(), free_port()
+async def start_temporal(house: House, name: str) -> Temporal:
+    """Start a server on the file `name`.db of the house, tuned as `make up` tunes it. Raises StartError."""
+    server = TemporalServer(find_temporal_cli(), free_port(), free_port(), house.folder / f"{name}.db")
+    process = house.start(name, server.command())
+    return Temporal(server.address, await server.prepare(), process)
+
+
+async def _start_bare(house: House, temporal: Temporal) -> Path:
+    address, api_port, gateway_port = temporal.address, free_port(), free_port()
     python = [BERTH[0], "-c", "from bench.bare import main; main()"]
-    processes = processes | {
+    processes = {
+        "temporal": temporal.process,
         "api": house.start("bare-api", [*python, "api", str(api_port)], TEMPORAL_ADDRESS=address),
         "worker": house.start("bare-worker", [*python, "worker"], TEMPORAL_ADDRESS=address),
         "gateway": house.start(
@@ -47,53 +69,62 @@ async def _start_bare(house: House, address: str, processes: dict[str, int]) -> 
         ),
     }
     await house.until_listening(api_port)
-    await _start_chargers(house, "bare-chargers", gateway_port)
+    await _start_chargers(house, "bare-chargers", FLEET, gateway_port)
+    await house.until("the bare worker", lambda: has_pollers(temporal.client, BARE_QUEUE))
     return Path("the bare path", f"http://127.0.0.1:{api_port}/reservations", _bare_bodies(), processes)
 
 
-async def _start_berth(house: House, address: str, processes: dict[str, int]) -> Path:
+async def start_berth(house: House, temporal: Temporal, fleet: Fleet, first_number: int = 1) -> Path:
+    """Start Berth and its chargers, ready for reservations from a number on. Raises RuntimeError."""
     api_port, gateway_port = free_port(), free_port()
     ports = {"BERTH_API_PORT": str(api_port), "BERTH_GATEWAY_PORT": str(gateway_port)}
-    processes = processes | {
-        name: house.start(name, [*BERTH, name], TEMPORAL_ADDRESS=address, **ports)
+    processes = {"temporal": temporal.process} | {
+        name: house.start(name, [*BERTH, name], TEMPORAL_ADDRESS=temporal.address, **ports)
         for name in ("api", "worker", "gateway")
     }
     await house.until_listening(api_port)
-    await _start_chargers(house, "chargers", gateway_port)
+    await _start_chargers(house, "chargers", fleet, gateway_port)
     async with await Directory.open(house.database_url) as directory:
         await directory.keys.ensure_bootstrap(KEY)
         chargers: list[Charger] = []
+        count = fleet.chargers * fleet.ports
 
         async def all_ports_are_known() -> bool:
             chargers[:] = await directory.chargers.all()
-            return sum(len(charger.ports) for charger in chargers if charger.online) == CHARGERS * PORTS
+            return sum(len(charger.ports) for charger in chargers if charger.online) == count
 
         await house.until("all ports", all_ports_are_known)
+    await house.until("the worker", lambda: has_pollers(temporal.client, RESERVATIONS_QUEUE))
     url = f"http://127.0.0.1:{api_port}/api/ocpp/reservations"
-    return Path("Berth", url, _berth_bodies(chargers), processes, {"Authorization": f"Bearer {KEY}"})
+    bodies = _berth_bodies(chargers, first_number)
+    return Path("Berth", url, bodies, processes, {"Authorization": f"Bearer {KEY}"})
 
 
-async def _start_chargers(house: House, name: str, gateway_port: int) -> None:
+async def _start_chargers(house: House, name: str, fleet: Fleet, gateway_port: int) -> None:
     control_port = free_port()
     await house.until_listening(gateway_port)
-    fleet = ["--version", "1.6", "--chargers", str(CHARGERS), "--ports", str(PORTS), "--prefix", PREFIX]
+    numbers = ["--chargers", str(fleet.chargers), "--ports", str(fleet.ports)]
     url = f"ws://127.0.0.1:{gateway_port}/ocpp"
-    house.start(name, [*BERTH, "simulate", *fleet, "--url", url], BERTH_SIMULATOR_PORT=str(control_port))
+    house.start(
+        name,
+        [*BERTH, "simulate", "--version", "1.6", *numbers, "--prefix", PREFIX, "--url", url],
+        BERTH_SIMULATOR_PORT=str(control_port),
+    )
 
     async def all_are_connected() -> bool:
         try:
             chargers = await console.chargers(f"http://127.0.0.1:{control_port}")
         except console.ControlError:
             return False
-        return len([charger for charger in chargers if charger["connected"]]) == CHARGERS
+        return len([charger for charger in chargers if charger["connected"]]) == fleet.chargers
 
     await house.until(name, all_are_connected)
 
 
 def _bare_bodies() -> Iterator[dict[str, Any]]:
     numbers = itertools.count(1)
-    for port_number in range(1, PORTS + 1):
-        for charger in range(1, CHARGERS + 1):
+    for port_number in range(1, FLEET.ports + 1):
+        for charger in range(1, FLEET.chargers + 1):
             yield {
                 "charger": f"{PREFIX}-{charger}",
                 "port_number": port_number,
@@ -103,8 +134,8 @@ def _bare_bodies() -> Iterator[dict[str, Any]]:
             }
 
 
-def _berth_bodies(chargers: list[Charger]) -> Iterator[dict[str, Any]]:
-    numbers = itertools.count(1)
+def _berth_bodies(chargers: list[Charger], first_number: int) -> Iterator[dict[str, Any]]:
+    numbers = itertools.count(first_number)
     ports = [sorted(charger.ports, key=lambda port: port.port_number) for charger in chargers]
     for at_once in zip(*ports, strict=True):
         for port in at_once:
