@@ -3,10 +3,15 @@
 import asyncio
 import sys
 
-from bench import idle, inbound, whole_path
+from bench import api_calls, idle, inbound, whole_path
 from bench.table import show
 
-BENCHMARKS = {"whole_path": whole_path.measure, "idle": idle.measure, "inbound": inbound.measure}
+BENCHMARKS = {
+    "whole_path": whole_path.measure,
+    "idle": idle.measure,
+    "inbound": inbound.measure,
+    "api_calls": api_calls.measure,
+}
 
 
 def main() -> None:

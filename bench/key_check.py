@@ -1,0 +1,49 @@
+"""How long does the directory take to tell whose key it is, with few and with many keys?"""
+
+import itertools
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+
+from bench.house import House
+from bench.sides import Side
+from bench.table import Figure
+from directory import Directory, migrate_async
+
+FEW, MANY = 10, 10_000  # keys
+ROUNDS, CHECKS = 7, 1000  # the keys in turn
+GETS = 500
+
+
+async def key_check(house: House, side: Side) -> list[Figure]:
+    """One check with few and with many keys, as a share of the cheapest GET that has one."""
+    get = await side.p50([side.charger] * GETS)
+    figures = [Figure("GET a charger, p50 alone", f"{get * 1000:.2f} ms")]
+    for count, seconds in zip((FEW, MANY), await _checks(house), strict=True):
+        share = f"{seconds / get:.0%} of that"
+        figures.append(Figure(f"  check of its key among {count}", f"{seconds * 1e6:.0f} µs, {share}"))
+    return figures
+
+
+async def _checks(house: House) -> list[float]:
+    """Seconds of one check, with few and with many keys: medians of rounds that take turns."""
+    async with AsyncExitStack() as stack:
+        directories: list[tuple[Directory, Iterator[str]]] = []
+        for count in (FEW, MANY):
+            url = f"sqlite+aiosqlite:///{house.folder}/keys-{count}.db"
+            await migrate_async(url)
+            directory = await stack.enter_async_context(await Directory.open(url))
+            keys = [(await directory.keys.create(f"key {number}", ["read"]))[0] for number in range(count)]
+            directories.append((directory, itertools.cycle(keys)))
+        rounds = [[await _check(directory, keys) for directory, keys in directories] for _ in range(ROUNDS)]
+    return [statistics.median(seconds) for seconds in zip(*rounds, strict=True)]
+
+
+async def _check(directory: Directory, keys: Iterator[str]) -> float:
+    asked = list(itertools.islice(keys, CHECKS))
+    started = time.perf_counter()
+    for key in asked:
+        if await directory.keys.authenticate(key) is None:
+            raise RuntimeError("a key that was just made is unknown")
+    return (time.perf_counter() - started) / CHECKS
