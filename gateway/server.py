@@ -21,6 +21,7 @@ from websockets.typing import Subprotocol
 from directory import Charger, Directory
 from gateway.admission import Admission, Refusal
 from gateway.events import Outbox
+from gateway.health import LIVE, READY, directory_answers
 from gateway.inquiry import INQUIRE_AFTER, Inquirer
 from gateway.message_log import MessageLog
 from gateway.ocpp16 import OCPP16
@@ -154,14 +155,25 @@ class GatewayServer:
         await self._inquirer.stop()
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        path = request.path.partition("?")[0]
+        if path in (LIVE, READY):
+            obstacle = await self._obstacle() if path == READY else None
+            status = HTTPStatus.OK if obstacle is None else HTTPStatus.SERVICE_UNAVAILABLE
+            return connection.respond(status, (obstacle or "ok") + "\n")
         verdict = self._house_rules(request) or await self._known_charger(request)
         if isinstance(verdict, Refusal):
-            path = request.path.partition("?")[0][:100]
-            log.info("charger_refused", path=path, status=verdict.status.value, reason=verdict.text)
+            log.info("charger_refused", path=path[:100], status=verdict.status.value, reason=verdict.text)
             return _response(connection, verdict)
         if isinstance(connection, _ChargerSocket):
             connection.charger = verdict
         return None
+
+    async def _obstacle(self) -> str | None:
+        if self._is_draining:
+            return "the gateway restarts"
+        if len(self._registry) >= self._max_connections:
+            return "too many connections"
+        return None if await directory_answers(self._directory) else "the directory does not answer"
 
     def _house_rules(self, request: Request) -> Refusal | None:
         if self._is_draining:

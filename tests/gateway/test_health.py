@@ -1,0 +1,43 @@
+"""What probes and load balancers hear from a gateway, without being a charger."""
+
+import httpx
+import pytest
+
+from directory import Directory, UnreachableError
+from tests.gateway.house import House, Temporal
+
+
+async def health(house: House, path: str) -> tuple[int, str]:
+    """The status and the body of a plain HTTP request."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.get(f"http://127.0.0.1:{house.server.port}/health/{path}")
+    return answer.status_code, answer.text
+
+
+@pytest.mark.parametrize("path", ["live", "ready", "ready?verbose=1"])
+async def test_a_gateway_at_work_is_live_and_ready(house: House, path: str) -> None:
+    assert await health(house, path) == (200, "ok\n")
+
+
+async def test_a_gateway_that_drains_is_live_and_takes_nobody(house: House) -> None:
+    house.server.refuse_new()
+    assert await health(house, "live") == (200, "ok\n")
+    assert await health(house, "ready") == (503, "the gateway restarts\n")
+
+
+async def test_a_full_gateway_is_not_ready(directory: Directory, temporal: Temporal) -> None:
+    async with House(directory, temporal, max_connections=1) as house, house.station() as station:
+        await station.boot()
+        assert await health(house, "live") == (200, "ok\n")
+        assert await health(house, "ready") == (503, "too many connections\n")
+
+
+async def test_a_gateway_without_its_directory_is_live_and_not_ready(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreachable() -> None:
+        raise UnreachableError("no database")
+
+    monkeypatch.setattr(house.directory, "ping", unreachable)
+    assert await health(house, "live") == (200, "ok\n")
+    assert await health(house, "ready") == (503, "the directory does not answer\n")
