@@ -52,7 +52,7 @@ class Side:
 
 
 async def start_sides(house: House, sizes: tuple[int, ...]) -> list[Side]:
-    """A side of each size, in half a minute for 100 000. Raises RuntimeError."""
+    """A side of each size; copying 100 000 takes half a minute. Raises RuntimeError."""
     items = await _seed(house)
     return [await _start_side(house, size, items) for size in sizes]
 

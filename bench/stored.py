@@ -21,7 +21,8 @@ FIRST_NUMBER = 100_000_000
 STEP = 1000
 """From the number of a reservation to that of its next copy."""
 
-# All tables that know a run, and the column that has its id; a history's tree is named for its first run.
+# Tables with rows of a reservation that waits or has ended, and the column of its run; a history's tree is
+# named for its run. Others (activities under way, buffered events) have none then.
 _TABLES = {
     "executions": "run_id",
     "current_executions": "run_id",
