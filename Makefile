@@ -40,6 +40,7 @@ lock: ## Pin what pyproject.toml asks for, with hashes (needs uv; UPGRADE=--upgr
 	uv pip compile $(LOCK) $(UPGRADE) pyproject.toml -o requirements.lock
 	uv pip compile $(LOCK) $(UPGRADE) --extra dev pyproject.toml -o requirements-dev.lock
 	uv pip compile $(LOCK) $(UPGRADE) --group client-generator -o requirements-client-generator.lock
+	uv pip compile $(LOCK) $(UPGRADE) --group build -o requirements-build.lock
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r
