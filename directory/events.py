@@ -1,6 +1,7 @@
 """Facts a charger reported and a workflow has not heard: stored, then answered, then delivered in order."""
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -8,7 +9,7 @@ from sqlalchemy import bindparam
 from directory.clock import database_now
 from directory.connections import Connections
 from directory.liveness import holds_socket
-from directory.records import NewEvent, StoredEvent, as_row
+from directory.records import Backlog, NewEvent, StoredEvent, as_row
 from directory.tables import events, gateways, links
 
 _columns = [events.c[name] for name in StoredEvent.__dataclass_fields__]
@@ -20,6 +21,10 @@ _NEXT_OF = (
 )
 _STORE = sa.insert(events).values(stored_at=database_now()).returning(events.c.id)
 _DELIVERED = sa.delete(events).where(events.c.id.in_(bindparam("ids", expanding=True)))
+_BACKLOG = sa.select(
+    sa.func.count().label("count"),
+    (database_now() - sa.func.min(sa.type_coerce(events.c.stored_at, sa.Double))).label("oldest_age"),
+).select_from(events)
 _held = sa.select(links.c.charger_id).join_from(links, gateways, holds_socket)
 _ORPHANS = (
     sa.select(events.c.charger_id)
@@ -64,6 +69,11 @@ class Events:
     async def delivered(self, event_ids: Collection[int]) -> None:
         """Forget events: their workflow has heard them, or is closed."""
         await self._connections.change(_DELIVERED, ids=list(event_ids))
+
+    async def backlog(self) -> Backlog:
+        """What waits of all chargers, by the database's clock."""
+        (row,) = await self._connections.query(_BACKLOG)
+        return Backlog(row[0], timedelta(seconds=max(0.0, row[1] or 0.0)))
 
     async def orphans(self, limit: int = 100) -> list[int]:
         """Chargers with undelivered events whose socket no live gateway holds, the longest waiting first."""

@@ -286,6 +286,14 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """Events not yet delivered: how many, and how old the oldest is (0 without any)."""
+
+    count: int
+    oldest_age: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedMessage:
     """One CALL with its answer, as shown by the message log. `id` is None until it is written."""
 
