@@ -28,6 +28,7 @@ from workflows.messages import (
 )
 from workflows.names import EXPIRES_AT, PORT_ID, RESERVATION_STATE
 from workflows.refusal import reason_of, status_of
+from workflows.state_count import count_state
 
 FIRST_COMMAND_WITHIN = timedelta(seconds=60)  # update-with-start is not atomic: the update may never come
 TIMELINE_LENGTH = 400
@@ -218,6 +219,7 @@ class Ledger:
         m = self.memory
         m.state, m.reason = state, reason
         self.note(state, reason or "")
+        count_state(state, reason, m.status)
         # Each upsert is a write to the lists' store: a start with a route shows `sending` already.
         if workflow.info().typed_search_attributes.get(RESERVATION_STATE) != state:
             workflow.upsert_search_attributes([RESERVATION_STATE.value_set(state)])
