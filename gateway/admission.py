@@ -13,6 +13,7 @@ import structlog
 from websockets.http11 import Request
 
 from directory import Charger, Directory
+from gateway.metrics import RefusalReason
 from settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -25,8 +26,12 @@ _FIRST_SEGMENT = "ocpp"
 class Refusal:
     """The HTTP answer to a charger that may not connect."""
 
+    reason: RefusalReason
     status: HTTPStatus
     text: str
+
+
+_UNKNOWN = Refusal("unknown_charger", HTTPStatus.NOT_FOUND, "this charger is not known here")
 
 
 class Admission:
@@ -41,24 +46,30 @@ class Admission:
         identity = identity_in(request.path)
         if identity is None:
             return Refusal(
-                HTTPStatus.NOT_FOUND, "connect to /ocpp/<identity>, an identity of 1 to 48 characters"
+                "no_identity",
+                HTTPStatus.NOT_FOUND,
+                "connect to /ocpp/<identity>, an identity of 1 to 48 characters",
             )
         credentials = await self._directory.chargers.credentials(identity)
         if credentials is None and self._settings.unknown_chargers == "refuse":
-            return Refusal(HTTPStatus.NOT_FOUND, "this charger is not known here")
+            return _UNKNOWN
         if credentials is None or credentials.password_hash is None:
             if not self._settings.open_chargers:
-                return Refusal(HTTPStatus.UNAUTHORIZED, "a charger without a password is not accepted here")
+                return Refusal(
+                    "password_missing",
+                    HTTPStatus.UNAUTHORIZED,
+                    "a charger without a password is not accepted here",
+                )
         else:
             password = password_in(request.headers.get_all("Authorization"), identity)
             if password is None or not await credentials.check_password(password):
-                return Refusal(HTTPStatus.UNAUTHORIZED, "wrong user name or password")
+                return Refusal("password_wrong", HTTPStatus.UNAUTHORIZED, "wrong user name or password")
         if credentials is None:
             charger = await self._directory.chargers.register(identity)
             log.info("charger_registered", charger_id=charger.id, ocpp_identity=identity)
             return charger
         known = await self._directory.chargers.by_id(credentials.charger_id)
-        return known or Refusal(HTTPStatus.NOT_FOUND, "this charger is not known here")
+        return known or _UNKNOWN
 
 
 def identity_in(path: str) -> str | None:

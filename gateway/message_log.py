@@ -15,6 +15,7 @@ import structlog
 
 from directory import LoggedMessage
 from gateway.frames import Answer, BrokenAnswer, CallError, CallResult, Payload
+from gateway.metrics import MESSAGES_DROPPED
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,7 @@ class MessageLog:
         while len(self._waiting) > self._capacity or self._weight > self._weight_capacity:
             self._take()
             self.dropped_count += 1
+            MESSAGES_DROPPED.inc()
 
     async def run(self) -> None:
         """Write what is waiting, for ever."""

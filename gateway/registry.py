@@ -19,6 +19,15 @@ class Registry:
     def __iter__(self) -> Iterator[ChargerSession]:
         return iter(list(self._sessions.values()))
 
+    @property
+    def calls_waiting(self) -> int:
+        """CALLs of chargers whose turn has not come, of all sockets."""
+        return sum(session.waiting_count for session in self)
+
+    def count_of(self, subprotocol: str) -> int:
+        """How many sockets speak it."""
+        return sum(session.dialect.subprotocol == subprotocol for session in self)
+
     def of(self, charger_id: int) -> ChargerSession | None:
         """The charger's session, None when it is not connected here."""
         return self._sessions.get(charger_id)

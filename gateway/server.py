@@ -24,6 +24,7 @@ from gateway.events import Outbox
 from gateway.health import LIVE, READY, directory_answers
 from gateway.inquiry import INQUIRE_AFTER, Inquirer
 from gateway.message_log import MessageLog
+from gateway.metrics import HANDSHAKES_REJECTED
 from gateway.ocpp16 import OCPP16
 from gateway.ocpp201 import OCPP201
 from gateway.registry import Registry
@@ -162,6 +163,7 @@ class GatewayServer:
             return connection.respond(status, (obstacle or "ok") + "\n")
         verdict = self._house_rules(request) or await self._known_charger(request)
         if isinstance(verdict, Refusal):
+            HANDSHAKES_REJECTED.labels(verdict.reason).inc()
             log.info("charger_refused", path=path[:100], status=verdict.status.value, reason=verdict.text)
             return _response(connection, verdict)
         if isinstance(connection, _ChargerSocket):
@@ -177,14 +179,18 @@ class GatewayServer:
 
     def _house_rules(self, request: Request) -> Refusal | None:
         if self._is_draining:
-            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway restarts")
+            return Refusal("draining", HTTPStatus.SERVICE_UNAVAILABLE, "the gateway restarts")
         if len(self._registry) >= self._max_connections:
-            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+            return Refusal("too_many_connections", HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
         headers = request.headers.get_all("Sec-WebSocket-Protocol")
         offered = {name.strip() for header in headers for name in header.split(",")}
         if not DIALECTS.keys() & offered:
             # TC_B_58_CSMS wants no upgrade here, though the specifications speak of one.
-            return Refusal(HTTPStatus.BAD_REQUEST, f"offer one of the subprotocols {', '.join(DIALECTS)}")
+            return Refusal(
+                "no_common_version",
+                HTTPStatus.BAD_REQUEST,
+                f"offer one of the subprotocols {', '.join(DIALECTS)}",
+            )
         return None
 
     async def _known_charger(self, request: Request) -> Charger | Refusal:
@@ -192,7 +198,7 @@ class GatewayServer:
             return await self._admission.check(request)
         except Exception:
             log.exception("admission_failed")
-            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the directory does not answer")
+            return Refusal("directory_down", HTTPStatus.SERVICE_UNAVAILABLE, "the directory does not answer")
 
     async def _serve(self, connection: ServerConnection) -> None:
         charger = connection.charger if isinstance(connection, _ChargerSocket) else None

@@ -20,7 +20,7 @@ from websockets.protocol import State
 
 from activities.link import InDoubt, NotSent
 from directory import Capabilities
-from gateway import frames, message_log, schemas
+from gateway import frames, message_log, metrics, schemas
 from gateway.capabilities import shown_by
 from gateway.command_answers import read_cancel_answer, read_reserve_answer
 from gateway.dialect import Dialect
@@ -203,6 +203,7 @@ class ChargerSession:
         await self._send(text)
         self._reports.outbox.release()
         self._note_boot(call.action, is_accepted=isinstance(answer, CallResult))
+        metrics.count_call_from(call.action, call.action in self.dialect.routes, answer)
         self._messages.add(
             Exchange(
                 received_at,
@@ -343,6 +344,15 @@ class ChargerSession:
         `write_before` is an instant of the event loop's clock. Raises NotSent, InDoubt or SchemaViolation.
         """
         schemas.check(self.dialect.version, action, "request", payload)
+        with metrics.counting_not_sent(action):
+            await self._take_turn(write_before)
+            try:
+                await self._make_sure_of_socket(write_before)
+                return await self._exchange(action, payload, call_timeout)
+            finally:
+                self._turn.release()
+
+    async def _take_turn(self, write_before: float) -> None:
         self._commands_waiting += 1
         self._hurry_inquiry()
         try:
@@ -352,11 +362,6 @@ class ChargerSession:
             raise NotSent("too_late") from error
         finally:
             self._commands_waiting -= 1
-        try:
-            await self._make_sure_of_socket(write_before)
-            return await self._exchange(action, payload, call_timeout)
-        finally:
-            self._turn.release()
 
     async def _make_sure_of_socket(self, write_before: float) -> None:
         try:
@@ -394,21 +399,26 @@ class ChargerSession:
         call = _OpenCall(message_id, action, _loop().create_future(), _loop().time())
         self._open = call
         answer: Answer | None = None
+        otherwise: metrics.Outcome = "abandoned"
         try:
             async with asyncio.timeout(call_timeout.total_seconds()) as timeout:
                 self._inquiry = timeout if is_inquiry else None
                 # The socket is open, so the frame is written before send() can wait or fail.
                 await self._socket.send(frames.encode_call(message_id, action, payload), text=True)
                 answer = await call.answered
+            otherwise = "socket_closed"
         except ConnectionClosed as error:
+            otherwise = "socket_closed"
             raise InDoubt("socket_closed", _since(call.written_at)) from error
         except TimeoutError as error:
+            otherwise = "timeout"
             self._remember_late(call)
             if not is_inquiry:
                 self._note_silence(call)
             raise InDoubt("timeout", _since(call.written_at)) from error
         finally:
             self._open = self._inquiry = None
+            metrics.count_call_to(action, answer, otherwise, _loop().time() - call.written_at)
             self._messages.add(
                 Exchange(
                     sent_at,

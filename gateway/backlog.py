@@ -1,0 +1,28 @@
+"""How many events wait in the directory, for the metrics: looked up now and then, never by a scrape."""
+
+import asyncio
+import math
+
+import structlog
+
+from directory import Directory
+from gateway.metrics import EVENTS_OLDEST_AGE, EVENTS_UNDELIVERED
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = 15.0  # seconds, as often as Prometheus asks by default
+
+
+async def tell_backlog(directory: Directory, every: float = LOOK_EVERY) -> None:
+    """Keep the gauges of undelivered events up to date, for ever; NaN while the directory fails."""
+    while True:
+        try:
+            backlog = await directory.events.backlog()
+        except Exception:
+            log.exception("backlog_unknown")
+            EVENTS_UNDELIVERED.set(math.nan)
+            EVENTS_OLDEST_AGE.set(math.nan)
+        else:
+            EVENTS_UNDELIVERED.set(backlog.count)
+            EVENTS_OLDEST_AGE.set(backlog.oldest_age.total_seconds())
+        await asyncio.sleep(every)
