@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import error_response
+from api.metrics import count_request
 
 log = structlog.get_logger(__name__)
 
@@ -51,12 +52,14 @@ class Envelope:
                     response = error_response(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
                     await response(scope, receive, send_with_id)
             finally:
+                seconds = time.perf_counter() - started
+                count_request(scope["method"], scope.get("route"), status, seconds)
                 log.debug(
                     "request",
                     method=scope["method"],
                     path=scope["path"],
                     status=status,
-                    milliseconds=round((time.perf_counter() - started) * 1000, 1),
+                    milliseconds=round(seconds * 1000, 1),
                 )
 
 
