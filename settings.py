@@ -89,6 +89,14 @@ class Settings(BaseSettings):
     load_log_interval: float = Field(
         60, ge=0, description="Seconds between the gateway's log lines about what waits in it; 0 = none."
     )
+    metrics_host: str = Field("127.0.0.1", description="Address that metrics are served on.")
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65534,
+        description="Port for Prometheus: Berth's metrics, and those of Temporal's SDK on the next port; "
+        "0 = none. `berth up` gives two ports each to gateway, API and worker, from this one on.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important log lines that are written."
     )

@@ -10,6 +10,7 @@ import secrets
 import signal
 from collections.abc import Coroutine, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -18,12 +19,14 @@ from temporalio.worker import Worker
 
 from activities.charger import ChargerCommands
 from directory import Directory
+from gateway import metrics
+from gateway.backlog import tell_backlog
 from gateway.delivery import Deliverer
 from gateway.housekeeping import keep_house
 from gateway.load import Load, tell_load
 from gateway.message_log import MessageLog
 from gateway.registry import Registry
-from gateway.server import GatewayServer
+from gateway.server import DIALECTS, GatewayServer
 from settings import Settings
 from workflows.connection import connect
 from workflows.names import gateway_queue
@@ -75,12 +78,13 @@ async def run(
     def look() -> Load:
         return Load(
             charger_count=len(registry),
-            calls_waiting=sum(session.waiting_count for session in registry),
+            calls_waiting=registry.calls_waiting,
             deliveries_waiting=deliverer.waiting_count,
             messages_waiting=messages.waiting_count,
             messages_dropped=messages.dropped_count,
         )
 
+    _show(registry, deliverer, messages)
     await directory.links.start(incarnation, gateway_id, queue)
     with _stopped_by_signals(stop):
         try:
@@ -92,6 +96,8 @@ async def run(
                 asyncio.create_task(keep_house(directory)),
                 asyncio.create_task(tell_load(look, settings.load_log_interval)),
             ]
+            if settings.metrics_port:
+                background.append(asyncio.create_task(tell_backlog(directory)))
             last_call = asyncio.Event()
             worker = asyncio.create_task(
                 _work(client, settings, queue, ChargerCommands(registry, directory), last_call)
@@ -111,6 +117,15 @@ async def run(
         finally:
             await deliverer.stop()
             await _sign_off(directory, incarnation, messages)
+
+
+def _show(registry: Registry, deliverer: Deliverer, messages: MessageLog) -> None:
+    """Have each scrape look at what there is and what waits."""
+    for protocol in DIALECTS:
+        metrics.CONNECTED.labels(protocol).set_function(partial(registry.count_of, protocol))
+    metrics.CALLS_WAITING.set_function(lambda: registry.calls_waiting)
+    metrics.DELIVERIES_WAITING.set_function(lambda: deliverer.waiting_count)
+    metrics.MESSAGES_WAITING.set_function(lambda: messages.waiting_count)
 
 
 async def _beat(directory: Directory, incarnation: str, gateway_id: str, queue: str) -> None:

@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from directory import Directory
 from launch.logs import set_up_logs
+from launch.metrics import serve_metrics
 from launch.ports import require_free
 from launch.problem import StartError
 from settings import Settings
@@ -33,6 +34,7 @@ def run_api(settings: Settings) -> None:
 
     set_up_logs(settings, "api")
     require_free("API_PORT", settings.api_host, settings.api_port)
+    serve_metrics(settings)
     _run(_with(settings, _lazily, lambda client, directory: run(settings, client, directory)))
 
 
@@ -42,6 +44,7 @@ def run_gateway(settings: Settings, gateway_id: str) -> None:
 
     set_up_logs(settings, "gateway")
     require_free("GATEWAY_PORT", settings.gateway_host, settings.gateway_port)
+    serve_metrics(settings)
     _run(
         _with(
             settings,
@@ -59,6 +62,7 @@ def run_worker(settings: Settings) -> None:
     from worker import run
 
     set_up_logs(settings, "worker")
+    serve_metrics(settings)
     _run(_with(settings, connect_patiently, lambda client, directory: run(settings, client, directory)))
 
 
