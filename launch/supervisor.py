@@ -16,6 +16,7 @@ from temporalio.client import Client
 
 from directory import Charger, Directory, migrate_async
 from launch.api_key import api_key_file, kept_api_key
+from launch.metrics import PORTS_PER_PROCESS
 from launch.namespace import ensure_search_attributes
 from launch.ports import free_port, require_free
 from launch.problem import EXIT_CODE, AlreadySaid, StartError
@@ -37,6 +38,7 @@ STOP_ORDER = ("api", "codec", "chargers", "gateway", "worker", "temporal")
 """First nobody asks for reservations, then nobody answers them."""
 
 _STOP_WITHIN = {"gateway": 60.0, "worker": 20.0, "temporal": STOP_WITHIN}  # the gateway drains for 45 s
+_METRICS_FROM = {"gateway": 0, "api": PORTS_PER_PROCESS, "worker": 2 * PORTS_PER_PROCESS}
 _COLOURS = {"temporal": 35, "api": 36, "gateway": 32, "worker": 33, "chargers": 34}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -225,7 +227,12 @@ class Supervisor:
     def _run(self, name: str, *arguments: str) -> None:
         command = [sys.executable, str(Path(__file__).parent.parent / "cli.py"), *arguments]
         stop_within = _STOP_WITHIN.get(name, 10.0)
-        self._keep(Program(name, command, _environment(self._settings, self._console), stop_within))
+        environment = _environment(self._settings, self._console) | self._metrics(name)
+        self._keep(Program(name, command, environment, stop_within))
+
+    def _metrics(self, name: str) -> dict[str, str]:
+        port = self._settings.metrics_port
+        return {"BERTH_METRICS_PORT": str(port + _METRICS_FROM.get(name, 0) if port else 0)}
 
     def _keep(self, program: Program) -> RunningProgram:
         running = self._running[program.name] = RunningProgram(program, self._write)
