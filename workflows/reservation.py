@@ -420,7 +420,10 @@ class ReservationWorkflow:
     def _may_still_hold(self, view: PortView) -> bool:
         m = self._ledger.memory
         outlives = m.held_terms is not None and m.held_terms.expires_at > workflow.now()
-        return m.held is Held.MAYBE or view.status == "Reserved" or outlives
+        if m.held is Held.MAYBE or view.status == "Reserved" or outlives:
+            return True
+        # No port shows whether a reservation of any of them is still there, and some chargers expire none.
+        return not self._ledger.has_port() and workflow.patched("cancel-what-no-port-shows")
 
     # --- small print -------------------------------------------------------------------------------------
 

@@ -110,6 +110,10 @@ async def _lingered(world: World) -> None:
     world.charger.status = "Reserved"
 
 
+async def _whole_charger_expired(world: World) -> None:
+    await world.reserve(world.terms(port=None))
+
+
 def _without_traces(text: str) -> str:
     """The history less what tells of the machine it was recorded on."""
     machine = f"{os.getpid()}@{socket.gethostname()}"
@@ -138,6 +142,8 @@ STORIES: dict[str, Story] = {
     "changed-and-refused": _changed_and_refused,
     "cancel-refused": _cancel_refused,
     "lingered": _lingered,
+    "whole-charger-expired": _whole_charger_expired,  # before it was cancelled after expiry
+    "whole-charger-tidied": _whole_charger_expired,
 }
 
 

@@ -331,3 +331,12 @@ async def test_an_expiry_in_the_past_is_never_sent(world: World) -> None:
     ended = await world.end()
     assert ended.state == ReservationState.EXPIRED
     assert world.charger.frames == ["ReserveNow", "ReserveNow", "CancelReservation"]
+
+
+async def test_after_expiry_what_no_port_shows_is_cancelled(world: World) -> None:
+    await world.reserve(world.terms(port=None, hours=1))
+    world.charger.cancel_answers.append(CANCELLED)
+    ended = await world.end()
+    assert ended.state == ReservationState.EXPIRED
+    assert world.charger.frames == ["ReserveNow", "CancelReservation"]
+    assert not world.charger.listeners
