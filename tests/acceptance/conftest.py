@@ -29,7 +29,7 @@ async def shared_house(tmp_path_factory: pytest.TempPathFactory, temporal_cli: P
             tmp_path_factory.mktemp("house"),
             temporal_cli,
             BERTH_SETTLE=str(SETTLE),
-            BERTH_CONNECTION_TIMEOUT="1",
+            BERTH_CONNECTION_TIMEOUT="3",
             BERTH_OCPP_CALL_TIMEOUT="10",
         )
     async with house:

@@ -171,6 +171,17 @@ class House:
         ports = (await self.about(identity))["ports"]
         return int(next(port["id"] for port in ports if port["portNumber"] == port_number))
 
+    async def until_port_shows(self, identity: str, port_number: int, status: str) -> None:
+        """Wait until the API gives this status of a port."""
+        shown: list[Any] = []
+
+        async def shows() -> bool:
+            ports = (await self.about(identity))["ports"]
+            shown[:] = [port["ocppStatus"] for port in ports if port["portNumber"] == port_number]
+            return [one and one["status"] for one in shown] == [status]
+
+        await self.until(shows, f"port {port_number} of {identity} shows {status}", last=lambda: shown)
+
     # --- calls -----------------------------------------------------------------------------------------
 
     async def reserve(

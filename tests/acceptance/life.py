@@ -4,14 +4,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from simulator.charger import SimulatedCharger
+from simulator.personality import Personality, Version
 from tests.acceptance.house import House
 
 TAG = "CARD-1"
 PATIENTLY = 60.0  # seconds; the machine may be busy with many at once
 SETTLE = 1  # seconds; BERTH_SETTLE of the shared house
+VERSIONS: tuple[Version, ...] = ("1.6", "2.0.1")
+
+_NUMBERS = count(1)
 
 
 class Life:
@@ -28,10 +33,16 @@ class Life:
         self._number = 0
 
     @classmethod
-    async def of(cls, house: House, identity: str, **options: Any) -> "Life":
-        """A new charger that is connected; the options are those of SimulatedCharger."""
-        options = {"reconnect_seconds": (0.2,), "restart_seconds": 0.2, "keep_frames": 1000, **options}
-        charger = await house.charger(identity, **options)
+    async def begin(cls, house: House, version: Version = "1.6", **ways: Any) -> "Life":
+        """A new charger of two ports, connected, that keeps to OCPP but for these ways of a Personality."""
+        identity = f"CP-{next(_NUMBERS)}"
+        charger = await house.charger(
+            identity,
+            version=version,
+            personality=Personality(name="made-up", description="Made up for a test.", **ways),
+            reconnect_seconds=(0.2,),
+            restart_seconds=0.2,
+        )
         return cls(house, charger, await house.about(identity))
 
     def new_number(self) -> int:
@@ -122,6 +133,18 @@ class Life:
         """The timeline of the last reservation."""
         shown = await self.show(self._number)
         return "\n".join(f"{one['at']} {one['event']} {one['detail']}" for one in shown["timeline"])
+
+    @property
+    def starts(self) -> list[dict[str, Any]]:
+        """What the charger sent of transactions that begin, or go on."""
+        if self.charger.version == "1.6":
+            return self.charger.sent("StartTransaction")
+        return [event for event in self.charger.sent("TransactionEvent") if event["eventType"] != "Ended"]
+
+    @property
+    def numbers_told(self) -> list[int | None]:
+        """The number that each of `starts` named."""
+        return [message.get("reservationId") for message in self.starts]
 
     def commands(self, number: int) -> list[str]:
         """What Berth has sent for this reservation, in order; a command that was sent again counts again."""

@@ -1,49 +1,25 @@
 """Who uses a reservation, where, and when Berth hears of it."""
 
 import asyncio
-from itertools import count
 from typing import Any
 
 import pytest
 
-from simulator.charger import SimulatedCharger
-from simulator.personality import Personality, Version
+from simulator.personality import Version
 from tests.acceptance.house import House
-from tests.acceptance.life import TAG, Life
+from tests.acceptance.life import TAG, VERSIONS, Life
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
-VERSIONS: tuple[Version, ...] = ("1.6", "2.0.1")
 both = pytest.mark.parametrize("version", VERSIONS)
-IDENTITIES = (f"USED-{number}" for number in count(1))
 
 MEMBER, GROUP = "CARD-2", "FLEET-1"
 STRANGER = "CARD-9"
 
 
-def make(**ways: Any) -> Personality:
-    """A charger that keeps to OCPP but for these ways."""
-    return Personality(name="made-up", description="Made up for a test.", **ways)
-
-
-async def life_of(house: House, version: Version = "1.6", **ways: Any) -> Life:
-    return await Life.of(house, next(IDENTITIES), version=version, personality=make(**ways))
-
-
 async def list_token(house: House, id_tag: str, parent_id_tag: str) -> None:
     body = {"idTag": id_tag, "parentIdTag": parent_id_tag}
     assert (await house.http.put("/api/tokens", json=body)).status_code == 200
-
-
-def starts(charger: SimulatedCharger) -> list[dict[str, Any]]:
-    """The messages by which a transaction began, or named its token."""
-    if charger.version == "1.6":
-        return charger.sent("StartTransaction")
-    return [event for event in charger.sent("TransactionEvent") if event["eventType"] != "Ended"]
-
-
-def told_numbers(charger: SimulatedCharger) -> list[int | None]:
-    return [message.get("reservationId") for message in starts(charger)]
 
 
 # --- whose token, at which port --------------------------------------------------------------------------
@@ -53,22 +29,22 @@ def told_numbers(charger: SimulatedCharger) -> list[int | None]:
 async def test_the_reservations_number_at_another_port_is_a_use(
     shared_house: House, version: Version
 ) -> None:
-    life = await life_of(shared_house, version, reservation_usable_elsewhere=True)
+    life = await Life.begin(shared_house, version, reservation_usable_elsewhere=True)
     number = await life.begun(port=1)
     assert await life.charger.start_charging(TAG, 2)
     ended = await life.is_in(number, "used")
     assert ended["evidence"].startswith("transaction")
-    assert told_numbers(life.charger) == [number]
+    assert life.numbers_told == [number]
 
 
 @both
 async def test_its_token_at_another_port_without_the_number_is_no_use(
     shared_house: House, version: Version
 ) -> None:
-    life = await life_of(shared_house, version)
+    life = await Life.begin(shared_house, version)
     number = await life.begun(port=1)
     assert await life.charger.start_charging(TAG, 2)
-    await life.comes_true(lambda: told_numbers(life.charger) == [None], "it charges at the other port")
+    await life.comes_true(lambda: life.numbers_told == [None], "it charges at the other port")
     await life.stays_in(number, "active")
     await life.agrees(number)
     assert life.commands(number) == ["ReserveNow"]
@@ -79,12 +55,12 @@ async def test_a_listed_token_of_the_group_uses_the_reservation(
     shared_house: House, version: Version
 ) -> None:
     await list_token(shared_house, MEMBER, GROUP)
-    life = await life_of(shared_house, version)
+    life = await Life.begin(shared_house, version)
     number = await life.begun(parentIdTag=GROUP)
     assert await life.charger.start_charging(MEMBER, 1)
     ended = await life.is_in(number, "used")
     assert "foreign" not in ended["evidence"]
-    assert told_numbers(life.charger) == [number]
+    assert life.numbers_told == [number]
     await life.is_free()
 
 
@@ -93,19 +69,19 @@ async def test_a_listed_token_of_the_group_uses_it_also_without_the_number(
     shared_house: House, version: Version
 ) -> None:
     await list_token(shared_house, MEMBER, GROUP)
-    life = await life_of(shared_house, version, group_tag="starts_without_id")
+    life = await Life.begin(shared_house, version, group_tag="starts_without_id")
     number = await life.begun(parentIdTag=GROUP)
     assert await life.charger.start_charging(MEMBER, 1)
     ended = await life.is_in(number, "used")
     assert "foreign" not in ended["evidence"]
-    assert told_numbers(life.charger) == [None]
+    assert life.numbers_told == [None]
 
 
 async def test_a_group_in_other_letters_is_the_same_group_to_a_charger_that_compares_exactly(
     shared_house: House,
 ) -> None:
     await list_token(shared_house, "CARD-3", GROUP.lower())
-    life = await life_of(shared_house, token_case_sensitive=True)
+    life = await Life.begin(shared_house, token_case_sensitive=True)
     number = await life.begun(parentIdTag=GROUP)
     assert await life.charger.start_charging("CARD-3", 1)
     assert "foreign" not in (await life.is_in(number, "used"))["evidence"]
@@ -114,7 +90,7 @@ async def test_a_group_in_other_letters_is_the_same_group_to_a_charger_that_comp
 @both
 async def test_a_token_outside_the_group_is_let_in_nowhere(shared_house: House, version: Version) -> None:
     await list_token(shared_house, "CARD-4", "OTHER-FLEET")
-    life = await life_of(shared_house, version)
+    life = await Life.begin(shared_house, version)
     number = await life.begun(parentIdTag=GROUP)
     assert not await life.charger.start_charging("CARD-4", 1)
     await life.stays_in(number, "active")
@@ -125,7 +101,7 @@ async def test_a_token_outside_the_group_is_let_in_nowhere(shared_house: House, 
 async def test_a_strangers_use_that_names_the_number_is_a_use_and_noted(
     shared_house: House, version: Version
 ) -> None:
-    life = await life_of(shared_house, version, wrong_tag="starts_with_id")
+    life = await Life.begin(shared_house, version, wrong_tag="starts_with_id")
     number = await life.begun()
     assert await life.charger.start_charging(STRANGER, 1)
     assert "by a foreign token" in (await life.is_in(number, "used"))["evidence"]
@@ -135,7 +111,7 @@ async def test_a_strangers_use_that_names_the_number_is_a_use_and_noted(
 async def test_a_strangers_use_without_the_number_is_a_violation_and_the_reservation_stays(
     shared_house: House, version: Version
 ) -> None:
-    life = await life_of(shared_house, version, wrong_tag="starts_without_id")
+    life = await Life.begin(shared_house, version, wrong_tag="starts_without_id")
     number = await life.begun()
     assert await life.charger.start_charging(STRANGER, 1)
     await life.is_told(number, "violated")
@@ -151,11 +127,11 @@ async def test_a_strangers_use_without_the_number_is_a_violation_and_the_reserva
 
 @both
 async def test_a_remote_start_uses_the_reservation(shared_house: House, version: Version) -> None:
-    life = await life_of(shared_house, version)
+    life = await Life.begin(shared_house, version)
     number = await life.begun()
     assert await life.charger.remote_start(TAG, 1)
     await life.is_in(number, "used")
-    (start,) = starts(life.charger)
+    (start,) = life.starts
     assert start["reservationId"] == number
     if version == "2.0.1":
         assert (start["triggerReason"], start["idToken"]["type"]) == ("RemoteStart", "Central")
@@ -163,7 +139,7 @@ async def test_a_remote_start_uses_the_reservation(shared_house: House, version:
 
 @both
 async def test_a_remote_start_for_somebody_else_is_refused(shared_house: House, version: Version) -> None:
-    life = await life_of(shared_house, version)
+    life = await Life.begin(shared_house, version)
     number = await life.begun()
     assert not await life.charger.remote_start(STRANGER, 1)
     await life.stays_in(number, "active")
@@ -175,14 +151,14 @@ async def test_a_remote_start_for_somebody_else_is_refused(shared_house: House, 
 async def test_a_transaction_that_the_cable_began_is_a_use_once_it_has_its_token(
     shared_house: House, way: str, tells_number: bool
 ) -> None:
-    life = await life_of(
+    life = await Life.begin(
         shared_house, "2.0.1", transaction_starts="plugged", tells_reservation_id=tells_number
     )
     number = await life.begun()
     start = life.charger.start_charging if way == "card" else life.charger.remote_start
     assert await start(TAG, 1)
     await life.is_in(number, "used")
-    began, authorized = starts(life.charger)
+    began, authorized = life.starts
     assert (began["eventType"], began["triggerReason"]) == ("Started", "CablePluggedIn")
     assert authorized["triggerReason"] == ("Authorized" if way == "card" else "RemoteStart")
     assert ("reservationId" in authorized) is tells_number
@@ -195,7 +171,7 @@ async def test_a_transaction_that_the_cable_began_is_a_use_once_it_has_its_token
 async def test_a_use_while_offline_counts_when_it_is_told_before_expiry(
     shared_house: House, version: Version
 ) -> None:
-    life = await life_of(shared_house, version)
+    life = await Life.begin(shared_house, version)
     number = await life.begun()
     await life.goes_offline()
     assert await life.charger.start_charging(TAG, 1)
@@ -211,7 +187,7 @@ async def test_a_use_while_offline_counts_when_it_is_told_after_expiry_in_any_sp
     shared_house: House,
 ) -> None:
     async def is_used(version: Version, **ways: Any) -> None:
-        life = await life_of(shared_house, version, **ways)
+        life = await Life.begin(shared_house, version, **ways)
         number = await life.begun(seconds=4)
         await life.goes_offline()
         assert await life.charger.start_charging(TAG, 1)
@@ -236,13 +212,13 @@ async def test_a_use_while_offline_counts_when_it_is_told_after_expiry_in_any_sp
 async def test_a_charge_that_began_after_expiry_is_no_use_even_if_it_names_the_number(
     shared_house: House, version: Version
 ) -> None:
-    life = await life_of(shared_house, version, expiry_tick="never")
+    life = await Life.begin(shared_house, version, expiry_tick="never")
     number = await life.begun(seconds=2)
     await life.goes_offline()
     await life.is_in(number, "expired")
     assert await life.charger.start_charging(TAG, 1)
     await life.comes_back()
-    await life.comes_true(lambda: told_numbers(life.charger) == [number], "the charge is told")
+    await life.comes_true(lambda: life.numbers_told == [number], "the charge is told")
     await life.stays_in(number, "expired")
 
 
@@ -250,7 +226,7 @@ async def test_a_charge_that_began_after_expiry_is_no_use_even_if_it_names_the_n
 async def test_a_clock_on_local_time_that_names_no_zone_hides_no_use(
     shared_house: House, version: Version
 ) -> None:
-    life = await life_of(shared_house, version, time_zone="local_untold")
+    life = await Life.begin(shared_house, version, time_zone="local_untold")
     number = await life.begun()
     assert await life.charger.start_charging(TAG, 1)
     await life.is_in(number, "used")
