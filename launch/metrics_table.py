@@ -1,0 +1,87 @@
+"""The table of metrics in docs/metrics.md: `python -m launch.metrics_table` writes it from the code."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from prometheus_client.metrics import MetricWrapperBase
+
+import api.metrics
+import gateway.metrics
+from workflows import state_count
+
+PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
+_BEGIN = "<!-- metrics: written by `python -m launch.metrics_table`, held by a test -->\n"
+_END = "<!-- end of metrics -->\n"
+
+
+@dataclass(frozen=True)
+class Described:
+    """A metric under the name that Prometheus knows."""
+
+    name: str
+    kind: str
+    process: str
+    labels: tuple[str, ...]
+    text: str
+
+    @property
+    def series(self) -> frozenset[str]:
+        """The names of its series."""
+        if self.kind == "histogram":
+            return frozenset(f"{self.name}_{part}" for part in ("bucket", "count", "sum"))
+        return frozenset({self.name})
+
+
+def described() -> list[Described]:
+    """Every metric of Berth's own, those of Temporal's SDK apart."""
+    return [
+        *_of("API", api.metrics),
+        *_of("gateway", gateway.metrics),
+        Described(
+            f"{state_count.NAME}_total",
+            "counter",
+            "worker (next port)",
+            state_count.LABELS,
+            state_count.DESCRIPTION,
+        ),
+    ]
+
+
+def _of(process: str, module: ModuleType) -> Iterator[Described]:
+    for metric in vars(module).values():
+        if isinstance(metric, MetricWrapperBase):
+            (family,) = metric.describe()
+            suffix = "_total" if family.type == "counter" else ""
+            labels = tuple(metric._labelnames)  # the library tells them nowhere else
+            yield Described(family.name + suffix, family.type, process, labels, family.documentation)
+
+
+def metrics_table() -> str:
+    """Every metric with its labels and what it counts, as Markdown."""
+    lines = ["| metric | kind | where | labels | |", "|---|---|---|---|---|"]
+    for metric in described():
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        lines.append(f"| `{metric.name}` | {metric.kind} | {metric.process} | {labels} | {metric.text} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(page: str) -> str:
+    """The page with the table as it must be. Raises ValueError when its marks are missing."""
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError("the page has no place for the table of metrics")
+    return f"{before}{begin}{metrics_table()}{end}{after}"
+
+
+def main() -> None:
+    """Write it."""
+    PAGE.write_text(with_table(PAGE.read_text("utf-8")), "utf-8")
+    sys.stdout.write(f"{PAGE} is up to date.\n")
+
+
+if __name__ == "__main__":
+    main()
