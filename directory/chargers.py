@@ -41,6 +41,7 @@ _FACTS = [
     "latitude",
     "longitude",
     "charger_type",
+    "security_profile",
 ]
 _PORT_FACTS = list(Port.__dataclass_fields__)
 
@@ -99,7 +100,7 @@ _CHARGER_TARGET = (
     .outerjoin(gateways, is_ready)
     .where(chargers.c.id == bindparam("key"))
 )
-_CREDENTIALS = sa.select(chargers.c.id, chargers.c.password_hash).where(
+_CREDENTIALS = sa.select(chargers.c.id, chargers.c.password_hash, chargers.c.security_profile).where(
     chargers.c.identity_key == bindparam("key")
 )
 _REMOVE = sa.delete(chargers).where(chargers.c.id == bindparam("key")).returning(chargers.c.id)
@@ -146,6 +147,7 @@ class Chargers(PortStatuses):
             "latitude": new.latitude,
             "longitude": new.longitude,
             "charger_type": new.charger_type,
+            "security_profile": new.security_profile,
             "password_hash": await _hashed(new.password),
             "created_at": database_now(),
         }

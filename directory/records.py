@@ -77,6 +77,9 @@ class Charger:
     protocol: str | None  # of its last socket
     ports: tuple[Port, ...]
     capabilities: Capabilities = Capabilities()
+    security_profile: int | None = (
+        None  # the least it may connect with (OCPP 2.0.1 part 2 A00); None: not set
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class NewCharger:
     charger_type: str | None = None
     ports: Sequence[NewPort] = ()
     password: str | None = field(default=None, repr=False)
+    security_profile: int | None = None
 
 
 class ChargerChanges(TypedDict, total=False):
@@ -119,6 +123,7 @@ class ChargerChanges(TypedDict, total=False):
     charger_type: str | None
     ports: Sequence[NewPort]
     password: str | None
+    security_profile: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,7 @@ class Credentials:
 
     charger_id: int
     password_hash: str | None = field(repr=False)
+    security_profile: int | None = None
 
     async def check_password(self, presented: bytes) -> bool:
         """Whether these bytes, or the bytes they spell in hexadecimal, are the password (OCPP 1.6-J §6.2.2).

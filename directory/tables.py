@@ -52,6 +52,9 @@ chargers = sa.Table(
     sa.Column("showed_reservations", sa.Boolean),  # by its answers to commands
     sa.Column("showed_whole_charger", sa.Boolean),
     sa.Column("capabilities_asked_at", Instant),
+    sa.Column(
+        "security_profile", sa.Integer
+    ),  # OCPP's number, the least it may connect with; null = none set
     sa.Column("created_at", Instant, nullable=False),
     **_NEVER_REUSED,
 )

@@ -70,11 +70,11 @@ async def test_an_older_schema_is_refused_until_it_is_migrated(
 ) -> None:
     migrations = Path(shutil.copytree(Path(schema.__file__).parent / "migrations", tmp_path / "migrations"))
     (migrations / "versions" / "next.py").write_text(
-        'from alembic import op\nrevision, down_revision = "next", "0002"\n'
+        'from alembic import op\nrevision, down_revision = "next", "0003"\n'
         'def upgrade():\n    op.execute("CREATE TABLE extra (id INTEGER)")\n'
     )
     monkeypatch.setattr(schema, "_MIGRATIONS", migrations)
-    with pytest.raises(SchemaError, match=r"0002.*needs next"):
+    with pytest.raises(SchemaError, match=r"0003.*needs next"):
         await Directory.open(url)
     await migrate_async(url)
     async with await Directory.open(url) as directory:
@@ -86,7 +86,8 @@ async def test_chargers_and_keys_of_the_first_release_are_kept(
 ) -> None:
     ours = Path(schema.__file__).parent / "migrations"
     migrations = Path(shutil.copytree(ours, tmp_path / "migrations"))
-    (migrations / "versions" / "v0002_capabilities_and_idempotency.py").unlink()
+    for newer in ("v0002_capabilities_and_idempotency", "v0003_security_profile"):
+        (migrations / "versions" / f"{newer}.py").unlink()
     monkeypatch.setattr(schema, "_MIGRATIONS", migrations)
     await migrate_async(empty_url)
     connections = connect(sa.make_url(empty_url))
@@ -98,13 +99,14 @@ async def test_chargers_and_keys_of_the_first_release_are_kept(
     await connections.close()
 
     monkeypatch.setattr(schema, "_MIGRATIONS", ours)
-    with pytest.raises(SchemaError, match=r"0001.*needs 0002"):
+    with pytest.raises(SchemaError, match=r"0001.*needs 0003"):
         await Directory.open(empty_url)
     await migrate_async(empty_url)
     async with await Directory.open(empty_url) as directory:
         kept = await directory.chargers.by_identity("CP-1")
         assert kept is not None
         assert (kept.firmware_version, kept.capabilities) == ("1.0", Capabilities())
+        assert kept.security_profile is None
         (app,) = await directory.keys.all()
         assert (app.name, app.last_used_at) == ("app", None)
 
