@@ -9,6 +9,7 @@ from pydantic import (
     SecretStr,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -24,6 +25,19 @@ class Settings(BaseSettings):
     api_port: int = Field(8080, ge=0, le=65535, description="Port of the API.")
     gateway_host: str = Field("127.0.0.1", description="Address the gateway listens on for chargers.")
     gateway_port: int = Field(9000, ge=0, le=65535, description="Port of the gateway.")
+    gateway_tls_cert: Path | None = Field(
+        None,
+        description="The gateway's certificate with its chain (PEM): chargers then connect by `wss://` only. "
+        "A renewed file is used within a minute, on SIGHUP at once.",
+    )
+    gateway_tls_key: Path | None = Field(
+        None, validate_default=True, description="Its private key (PEM), without a password."
+    )
+    gateway_client_ca: Path | None = Field(
+        None,
+        description="Authorities (PEM) whose certificates chargers may show instead of a password "
+        "(security profile 3); the common name is the charger's OCPP identity.",
+    )
     database_url: str = Field(
         "sqlite+aiosqlite:///var/berth.db",
         description="The directory: a SQLite file or a PostgreSQL URL. BERTH_VAR moves the default.",
@@ -109,6 +123,20 @@ class Settings(BaseSettings):
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("must have at least 32 characters")
+        return value
+
+    @field_validator("gateway_tls_key")
+    @classmethod
+    def _is_a_pair(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if (value is None) != (info.data.get("gateway_tls_cert") is None):
+            raise ValueError("BERTH_GATEWAY_TLS_CERT and BERTH_GATEWAY_TLS_KEY need each other")
+        return value
+
+    @field_validator("gateway_client_ca")
+    @classmethod
+    def _with_tls(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and info.data.get("gateway_tls_cert") is None:
+            raise ValueError("needs BERTH_GATEWAY_TLS_CERT")
         return value
 
     @field_validator("payload_key")

@@ -1,6 +1,6 @@
 """Who may open a socket: everything that is decided before the upgrade.
 
-OCPP-J 1.6 §3.1, §3.2, §6.2; OCPP 2.0.1 part 4 §3, part 2 A00.FR.203–207.
+OCPP-J 1.6 §3.1, §3.2, §6.2; OCPP 2.0.1 part 4 §3, part 2 A00 (security profiles), A05.FR.07.
 """
 
 import base64
@@ -12,7 +12,9 @@ from urllib.parse import unquote_to_bytes
 import structlog
 from websockets.http11 import Request
 
-from directory import Charger, Directory
+from directory import Charger, Credentials, Directory
+from gateway.channel import Channel
+from gateway.guesses import Guesses
 from gateway.metrics import RefusalReason
 from settings import Settings
 
@@ -20,6 +22,9 @@ log = structlog.get_logger(__name__)
 
 _MAX_IDENTITY = 48
 _FIRST_SEGMENT = "ocpp"
+
+# Security profiles (OCPP 2.0.1 part 2 A00; 0 is what plain 1.6 chargers have). 1: a password without TLS.
+UNSECURED, TLS_WITH_PASSWORD, TLS_WITH_CERTIFICATE = 0, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +37,38 @@ class Refusal:
 
 
 _UNKNOWN = Refusal("unknown_charger", HTTPStatus.NOT_FOUND, "this charger is not known here")
+_PASSWORD_MISSING = Refusal(
+    "password_missing", HTTPStatus.UNAUTHORIZED, "a charger without a password is not accepted here"
+)
+_PASSWORD_NOT_SENT = Refusal("password_not_sent", HTTPStatus.UNAUTHORIZED, "a password is needed")
+_PASSWORD_WRONG = Refusal("password_wrong", HTTPStatus.UNAUTHORIZED, "wrong user name or password")
+_TOO_MANY_GUESSES = Refusal(
+    "too_many_guesses", HTTPStatus.TOO_MANY_REQUESTS, "too many wrong passwords; try again later"
+)
+_CERTIFICATE_FOREIGN = Refusal(
+    "certificate_foreign", HTTPStatus.FORBIDDEN, "the client certificate is not this charger's"
+)
+_CERTIFICATE_MISSING = Refusal(
+    "certificate_missing",
+    HTTPStatus.FORBIDDEN,
+    "this charger needs a client certificate (security profile 3)",
+)
+_NOT_ENCRYPTED = Refusal(
+    "profile_too_low", HTTPStatus.FORBIDDEN, "this charger needs TLS (security profile 2 or 3)"
+)
 
 
 class Admission:
-    """Checks a charger's URL and password against the directory."""
+    """Checks a charger's URL, and its certificate or password, against the directory."""
 
     def __init__(self, directory: Directory, settings: Settings) -> None:
         self._directory = directory
         self._settings = settings
+        # One that forgot its password does not keep its neighbours out, nor a stranger the charger itself.
+        self._of_one = Guesses(at_once=5, every=10)
+        self._of_many = Guesses(at_once=50, every=0.5)
 
-    async def check(self, request: Request) -> Charger | Refusal:
+    async def check(self, request: Request, channel: Channel) -> Charger | Refusal:
         """The charger that may connect, or why it may not. Raises when the directory fails."""
         identity = identity_in(request.path)
         if identity is None:
@@ -53,23 +80,57 @@ class Admission:
         credentials = await self._directory.chargers.credentials(identity)
         if credentials is None and self._settings.unknown_chargers == "refuse":
             return _UNKNOWN
-        if credentials is None or credentials.password_hash is None:
-            if not self._settings.open_chargers:
-                return Refusal(
-                    "password_missing",
-                    HTTPStatus.UNAUTHORIZED,
-                    "a charger without a password is not accepted here",
-                )
-        else:
-            password = password_in(request.headers.get_all("Authorization"), identity)
-            if password is None or not await credentials.check_password(password):
-                return Refusal("password_wrong", HTTPStatus.UNAUTHORIZED, "wrong user name or password")
+        refusal = await self._not_shown(identity, credentials, request, channel)
+        if refusal is not None:
+            return refusal
         if credentials is None:
             charger = await self._directory.chargers.register(identity)
             log.info("charger_registered", charger_id=charger.id, ocpp_identity=identity)
             return charger
         known = await self._directory.chargers.by_id(credentials.charger_id)
         return known or _UNKNOWN
+
+    async def _not_shown(
+        self, identity: str, credentials: Credentials | None, request: Request, channel: Channel
+    ) -> Refusal | None:
+        """What the charger still has to show before it may come in."""
+        if channel.has_certificate:
+            return None if channel.is_of(identity) else _CERTIFICATE_FOREIGN
+        least = None if credentials is None else credentials.security_profile
+        # A00.FR.001, A05.FR.07: never less than is stored, whatever else it shows.
+        if least is not None and least >= TLS_WITH_PASSWORD and not channel.is_encrypted:
+            return _NOT_ENCRYPTED
+        if least == TLS_WITH_CERTIFICATE:
+            return _CERTIFICATE_MISSING
+        if credentials is None or credentials.password_hash is None:
+            is_open = self._settings.open_chargers if least is None else least == UNSECURED
+            return None if is_open else _PASSWORD_MISSING
+        sent = request.headers.get_all("Authorization")
+        if not sent:
+            return _PASSWORD_NOT_SENT
+        return await self._not_right(password_in(sent, identity), identity, credentials, channel.address)
+
+    async def _not_right(
+        self, password: bytes | None, identity: str, credentials: Credentials, address: str
+    ) -> Refusal | None:
+        """The check of a password, unless too many were wrong: each costs milliseconds of this process."""
+        charger = f"charger {credentials.charger_id}"
+        one, many = f"{charger} from {address}", (charger, address)
+        asked = [(self._of_one, one), *((self._of_many, key) for key in many)]
+        for guesses, key in asked:
+            if guesses.are_too_many(key):
+                if guesses.is_news(key):
+                    log.warning("charger_guesses_slowed", ocpp_identity=identity, address=address, of=key)
+                return _TOO_MANY_GUESSES
+        # Before the check: others of the same charger may be sent meanwhile.
+        self._of_one.count(one)
+        if password is None or not await credentials.check_password(password):
+            for key in many:
+                self._of_many.count(key)
+            return _PASSWORD_WRONG
+        self._of_one.forget(one)
+        self._of_many.forget(charger)
+        return None
 
 
 def identity_in(path: str) -> str | None:

@@ -22,7 +22,13 @@ RefusalReason = Literal[
     "no_identity",
     "unknown_charger",
     "password_missing",
+    "password_not_sent",
     "password_wrong",
+    "too_many_guesses",
+    "profile_too_low",
+    "certificate_missing",
+    "certificate_foreign",
+    "tls_failed",
     "directory_down",
 ]
 

@@ -27,6 +27,7 @@ from gateway.load import Load, tell_load
 from gateway.message_log import MessageLog
 from gateway.registry import Registry
 from gateway.server import DIALECTS, GatewayServer
+from gateway.tls import GatewayTls
 from settings import Settings
 from workflows.connection import connect
 from workflows.names import gateway_queue
@@ -52,12 +53,13 @@ async def run(
     directory: Directory,
     *,
     stop: asyncio.Event | None = None,
+    tls: GatewayTls | None = None,
 ) -> None:
     """Serve chargers until SIGTERM, SIGINT or `stop`, then drain. Raises PortInUse.
 
     Draining: no new command is routed here and new sockets are refused, running activities end (`DRAIN`),
     sockets close with 1012, links are cleared. The client may be lazy: a worker needs one that has connected,
-    which is then made here.
+    which is then made here. With TLS, SIGHUP has its files read anew.
     """
     stop = stop or asyncio.Event()
     incarnation = secrets.token_hex(6)
@@ -73,6 +75,7 @@ async def run(
         registry=registry,
         messages=messages,
         wake=deliverer.wake,
+        tls=tls,
     )
 
     def look() -> Load:
@@ -86,7 +89,7 @@ async def run(
 
     _show(registry, deliverer, messages)
     await directory.links.start(incarnation, gateway_id, queue)
-    with _stopped_by_signals(stop):
+    with _stopped_by_signals(stop), _renewed_by_signal(tls):
         try:
             await server.start()
             background = [
@@ -96,6 +99,8 @@ async def run(
                 asyncio.create_task(keep_house(directory)),
                 asyncio.create_task(tell_load(look, settings.load_log_interval)),
             ]
+            if tls is not None:
+                background.append(asyncio.create_task(tls.watch()))
             if settings.metrics_port:
                 background.append(asyncio.create_task(tell_backlog(directory)))
             last_call = asyncio.Event()
@@ -216,3 +221,16 @@ def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _renewed_by_signal(tls: GatewayTls | None) -> Iterator[None]:
+    if tls is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, tls.reload_or_tell)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)

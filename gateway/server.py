@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 
 from directory import Charger, Directory
 from gateway.admission import Admission, Refusal
+from gateway.channel import channel_of
 from gateway.events import Outbox
 from gateway.health import LIVE, READY, directory_answers
 from gateway.inquiry import INQUIRE_AFTER, Inquirer
@@ -30,6 +31,7 @@ from gateway.ocpp201 import OCPP201
 from gateway.registry import Registry
 from gateway.reports import ChargerReports, PortReport
 from gateway.session import ChargerSession
+from gateway.tls import GatewayTls
 from settings import Settings
 from workflows.messages import ChargerConnected, Route
 
@@ -88,6 +90,7 @@ class GatewayServer:
         registry: Registry,
         messages: MessageLog,
         wake: Callable[[int], None],
+        tls: GatewayTls | None = None,
         boot_wait: timedelta = BOOT_WAIT,
         inquire_after: timedelta = INQUIRE_AFTER,
         max_connections: int = _MAX_CONNECTIONS,
@@ -99,6 +102,7 @@ class GatewayServer:
         self._registry = registry
         self._messages = messages
         self._wake = wake
+        self._tls = tls
         self._boot_wait = boot_wait
         self._max_connections = max_connections
         self._admission = Admission(directory, settings)
@@ -115,6 +119,7 @@ class GatewayServer:
                 self._serve,
                 host,
                 port,
+                ssl=None if self._tls is None else self._tls.context,
                 create_connection=_ChargerSocket,
                 process_request=self._admit,
                 select_subprotocol=_first_we_speak,
@@ -161,10 +166,11 @@ class GatewayServer:
             obstacle = await self._obstacle() if path == READY else None
             status = HTTPStatus.OK if obstacle is None else HTTPStatus.SERVICE_UNAVAILABLE
             return connection.respond(status, (obstacle or "ok") + "\n")
-        verdict = self._house_rules(request) or await self._known_charger(request)
+        verdict = self._house_rules(request) or await self._known_charger(connection, request)
         if isinstance(verdict, Refusal):
             HANDSHAKES_REJECTED.labels(verdict.reason).inc()
-            log.info("charger_refused", path=path[:100], status=verdict.status.value, reason=verdict.text)
+            if verdict.status is not HTTPStatus.TOO_MANY_REQUESTS:  # told once, when it began
+                log.info("charger_refused", path=path[:100], status=verdict.status.value, reason=verdict.text)
             return _response(connection, verdict)
         if isinstance(connection, _ChargerSocket):
             connection.charger = verdict
@@ -193,9 +199,9 @@ class GatewayServer:
             )
         return None
 
-    async def _known_charger(self, request: Request) -> Charger | Refusal:
+    async def _known_charger(self, connection: ServerConnection, request: Request) -> Charger | Refusal:
         try:
-            return await self._admission.check(request)
+            return await self._admission.check(request, channel_of(connection))
         except Exception:
             log.exception("admission_failed")
             return Refusal("directory_down", HTTPStatus.SERVICE_UNAVAILABLE, "the directory does not answer")

@@ -39,17 +39,27 @@ def run_api(settings: Settings) -> None:
 
 
 def run_gateway(settings: Settings, gateway_id: str) -> None:
-    """`berth gateway`: holds the chargers' sockets until SIGTERM or SIGINT, then drains."""
+    """`berth gateway`: holds the chargers' sockets until SIGTERM or SIGINT, then drains.
+
+    Raises StartError for certificates that cannot be used.
+    """
     from gateway.process import run
+    from gateway.tls import CertificateError, gateway_tls
 
     set_up_logs(settings, "gateway")
     require_free("GATEWAY_PORT", settings.gateway_host, settings.gateway_port)
+    try:
+        tls = gateway_tls(settings)
+    except CertificateError as error:
+        raise StartError(
+            f"BERTH_GATEWAY_TLS_CERT, BERTH_GATEWAY_TLS_KEY, BERTH_GATEWAY_CLIENT_CA: {error}"
+        ) from error
     serve_metrics(settings)
     _run(
         _with(
             settings,
             _lazily,
-            lambda client, directory: run(settings, gateway_id, client, directory),
+            lambda client, directory: run(settings, gateway_id, client, directory, tls=tls),
         )
     )
 

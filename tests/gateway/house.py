@@ -14,6 +14,7 @@ from gateway.message_log import MessageLog
 from gateway.registry import Registry
 from gateway.server import GatewayServer
 from gateway.session import ChargerSession
+from gateway.tls import gateway_tls
 from settings import Settings
 from tests.gateway.station import Station
 from workflows.messages import Event
@@ -81,6 +82,7 @@ class House:
         self.messages = MessageLog(directory.messages.write)
         self.deliverer = Deliverer(directory, temporal)  # type: ignore[arg-type]  # the part of a Client it uses
         self.incarnation = incarnation
+        self.tls = gateway_tls(self.settings)
         self.server = GatewayServer(
             self.settings,
             directory,
@@ -89,6 +91,7 @@ class House:
             registry=self.registry,
             messages=self.messages,
             wake=self.deliverer.wake,
+            tls=self.tls,
             boot_wait=timedelta(seconds=boot_wait),
             inquire_after=timedelta(seconds=inquire_after),
             max_connections=max_connections,
@@ -104,7 +107,8 @@ class House:
         await self.deliverer.stop()
 
     def url(self, identity: str = "CP-1") -> str:
-        return f"ws://127.0.0.1:{self.server.port}/ocpp/{identity}"
+        scheme = "ws" if self.tls is None else "wss"
+        return f"{scheme}://127.0.0.1:{self.server.port}/ocpp/{identity}"
 
     def station(self, version: str = "1.6", identity: str = "CP-1") -> Station:
         """A charger that is about to connect."""

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import ssl
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,11 +17,18 @@ Payload = dict[str, Any]
 class Station:
     """One charger's end of a socket."""
 
-    def __init__(self, url: str, subprotocol: str = "ocpp1.6", headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        subprotocol: str = "ocpp1.6",
+        headers: dict[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._connecting = connect(
             url,
             subprotocols=[Subprotocol(subprotocol)],
             additional_headers=headers,
+            ssl=tls,
             ping_interval=None,
             close_timeout=2,
         )
