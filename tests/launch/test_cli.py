@@ -75,12 +75,29 @@ def test_a_database_that_is_not_there_is_one_line_with_the_cure(tmp_path: Path) 
     assert "berth migrate" in line
 
 
-@pytest.mark.parametrize("command", ["api", "worker"])
-def test_a_database_of_a_newer_release_is_one_line(var: Path, command: str, free_port: int) -> None:
+def set_schema(var: Path, version: str) -> None:
+    """Make the database one of another release."""
     with sqlite3.connect(var / "berth.db") as database:
-        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.execute("UPDATE alembic_version SET version_num = ?", (version,))
     database.close()
-    line = one_line_of(berth(command, BERTH_API_PORT=str(free_port)))
+
+
+@pytest.mark.parametrize("command", ["api", "gateway", "worker"])
+def test_a_database_of_an_older_release_is_one_line_with_the_cure(
+    var: Path, command: str, free_port: int
+) -> None:
+    set_schema(var, "0001")
+    anywhere = {"BERTH_API_PORT": str(free_port), "BERTH_GATEWAY_PORT": str(free_port)}
+    line = one_line_of(berth(command, **anywhere))
+    assert line.startswith("BERTH_DATABASE_URL: the directory's schema is 0001, this release needs ")
+    assert line.endswith("migrate it first (`berth migrate` does)")
+
+
+@pytest.mark.parametrize("command", ["api", "gateway", "worker", "migrate"])
+def test_a_database_of_a_newer_release_is_one_line(var: Path, command: str, free_port: int) -> None:
+    set_schema(var, "9999")
+    anywhere = {"BERTH_API_PORT": str(free_port), "BERTH_GATEWAY_PORT": str(free_port)}
+    line = one_line_of(berth(command, **anywhere))
     assert line.startswith("BERTH_DATABASE_URL: ")
     assert "newer release" in line
 
