@@ -67,3 +67,14 @@ async def test_orphans_are_chargers_whose_socket_no_live_gateway_holds(
     await directory.links.heartbeat("one")
     await directory.links.release(second.id, epoch)
     assert await directory.events.orphans(10) == [second.id, charger.id]
+
+
+async def test_the_backlog_counts_what_waits_and_knows_the_oldest(directory: Directory) -> None:
+    empty = await directory.events.backlog()
+    assert (empty.count, empty.oldest_age) == (0, timedelta(0))
+    ids = [await directory.events.store(charger, "w", "k", "{}") for charger in (1, 2)]
+    waiting = await directory.events.backlog()
+    assert waiting.count == 2
+    assert timedelta(0) <= waiting.oldest_age < timedelta(minutes=1)
+    await directory.events.delivered(ids[:1])
+    assert (await directory.events.backlog()).count == 1
