@@ -7,6 +7,7 @@ import pytest
 
 from simulator.misbehaviour import Wrong
 from simulator.personality import Version
+from simulator.ports import PortStatus
 from tests.acceptance.house import House
 from tests.acceptance.life import TAG, VERSIONS, Life
 
@@ -75,6 +76,15 @@ async def test_another_port_out_of_order_concerns_nobody(shared_house: House, ve
     life = await Life.begin(shared_house, version)
     number = await life.begun(port=1)
     await life.charger.fault(2)
+    await life.sees(number, "ReserveNow")
+    await life.agrees(number)
+
+
+async def test_a_fault_of_the_charger_itself_alone_proves_nothing(shared_house: House) -> None:
+    life = await Life.begin(shared_house, "1.6")
+    number = await life.begun()
+    life.charger.report(0, PortStatus.FAULTED)
+    life.charger.report(0, PortStatus.UNAVAILABLE)
     await life.sees(number, "ReserveNow")
     await life.agrees(number)
 

@@ -138,3 +138,13 @@ async def test_a_charger_that_takes_any_port_for_its_first_is_believed_about_the
     assert (await life.reserve(number, None))["state"] == "active"
     assert await life.charger.start_charging(TAG, 1)
     await life.is_in(number, "used")
+
+
+async def test_a_charger_whose_ports_all_fail_says_removed(shared_house: House) -> None:
+    life = await Life.begin(shared_house, "2.0.1")
+    number = await life.begun(port=None)
+    await life.charger.fault(1)
+    await life.sees(number, "ReserveNow")
+    await life.agrees(number, port=None)
+    await life.charger.fault(2)
+    assert (await life.is_in(number, "removed"))["reason"] == "RemovedByCharger"

@@ -1,7 +1,7 @@
 """What chargers report reaches the workflows that listen: all of it and in order, at no cost to chargers."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -199,6 +199,30 @@ async def test_a_201_transaction_names_its_reservation_whenever_it_knows_it(
     )
     (ended,) = temporal.said("transaction_ended")
     assert (ended.transaction_id, ended.port_number) == ("T1", 1)
+
+
+@pytest.mark.parametrize("trigger", ["Authorized", "RemoteStart"])
+async def test_a_201_transaction_that_the_cable_began_is_told_again_with_its_token(
+    house: House, charger: Charger, temporal: Temporal, trigger: str
+) -> None:
+    await house.listen(charger.id)
+    async with house.station("2.0.1") as station:
+        await station.call("TransactionEvent", transaction_event("Started", idToken=None))
+        await station.call("TransactionEvent", transaction_event("Updated", triggerReason=trigger))
+        await until(lambda: len(temporal.heard) == 2)
+    assert [event.id_tag for event in temporal.said("transaction_started")] == [None, "abc"]
+
+
+async def test_a_start_that_is_yet_to_come_is_told_as_of_now_and_its_repeat_is_the_same(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    await house.listen(charger.id)
+    two_hours_ahead = (datetime.now(UTC) + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%S")
+    async with house.station() as station:
+        answers = [await station.call("StartTransaction", start(timestamp=two_hours_ahead)) for _ in range(2)]
+        await until(lambda: len(temporal.heard) == 2)
+    assert answers[0]["transactionId"] == answers[1]["transactionId"]
+    assert all(event.started_at == event.at for event in temporal.said("transaction_started"))
 
 
 async def test_a_201_end_may_be_the_first_that_names_the_reservation(

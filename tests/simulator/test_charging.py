@@ -1,5 +1,7 @@
 """Using a reservation, and failing to."""
 
+from datetime import timedelta
+
 import pytest
 
 from simulator import Port, load_personality
@@ -186,3 +188,46 @@ async def test_a_plug_type_the_charger_lacks_is_rejected(bench: BenchMaker) -> N
     b = await bench(version="2.0.1")
     assert await b.reserve(1, port=None, connectorType="cG105") == "Rejected"
     assert await b.reserve(2, port=None, connectorType="cCCS2") == "Accepted"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_start_by_the_makers_app_uses_the_reservation_of_its_token_only(
+    bench: BenchMaker, version: str
+) -> None:
+    b = await bench(version=version)
+    await b.reserve(5, tag="TAG-A")
+    assert not await b.charger.remote_start("TAG-B")
+    assert await b.charger.remote_start("TAG-A")
+    await until(lambda: first_events(b))
+    assert first_events(b)[0]["reservationId"] == 5
+
+
+async def test_a_remote_start_after_the_cable_is_an_update_with_its_token(bench: BenchMaker) -> None:
+    cable_first = load_personality().model_copy(update={"transaction_starts": "plugged"})
+    b = await bench(version="2.0.1", personality=cable_first)
+    await b.reserve(5)
+    assert await b.charger.remote_start("TAG-A")
+    await until(lambda: len(b.calls("TransactionEvent")) == 2)
+    updated = b.calls("TransactionEvent")[1]
+    assert (updated["eventType"], updated["triggerReason"]) == ("Updated", "RemoteStart")
+    assert "remoteStartId" in updated["transactionInfo"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "hours_ahead", "ending"),
+    [("utc", 0, "Z"), ("utc_untold", 0, ""), ("local", 2, "+02:00"), ("local_untold", 2, "")],
+)
+async def test_a_charger_writes_its_times_in_its_own_zone(
+    bench: BenchMaker, zone: str, hours_ahead: int, ending: str
+) -> None:
+    b = await bench(personality=load_personality().model_copy(update={"time_zone": zone}))
+    await b.charger.start_charging("TAG-A")
+    await until(lambda: first_events(b))
+    session = b.charger.charging.session(1)
+    assert session is not None
+    shown = (session.started_at + timedelta(hours=hours_ahead)).strftime("%Y-%m-%dT%H:%M:%S")
+    told = first_events(b)[0]["timestamp"]
+    assert told.startswith(shown)
+    assert told[len("2026-01-01T00:00:00.000") :] == ending
+    assert bool(b.central.violations) == zone.endswith("untold")  # the schemas want a zone
+    b.central.violations.clear()
