@@ -47,6 +47,7 @@ async def show_all(chargers: Sequence[Charger], directory: Directory) -> list[sc
                 whole_charger=charger.capabilities.whole_charger,
             ),
             reservation=_reservation(holders.get((charger.id, None))),
+            security_profile=charger.security_profile,
             ports=[
                 _port(
                     port,

@@ -54,6 +54,7 @@ async def add(body: NewChargerBody, key: Admin, here: Here) -> Response:
         charger_type=body.type,
         ports=_ports(body.ports),
         password=body.password,
+        security_profile=body.security_profile,
     )
     try:
         charger = await here.directory.chargers.add(new)

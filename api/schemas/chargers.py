@@ -18,6 +18,12 @@ Longitude = Annotated[float, Field(ge=-180, le=180, strict=True)]
 Kilowatts = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 Password = Annotated[str, Field(min_length=1, max_length=255)]
 ChargerType = Literal["DCFC", "Level 2"]
+SecurityProfile = Annotated[int, Field(ge=0, le=3, strict=True)]
+
+_LEAST_PROFILE = (
+    "The least OCPP security profile it may connect with: 0 nothing, 1 password, 2 TLS and password, "
+    "3 TLS and client certificate"
+)
 
 IdInPath = Annotated[int, Path(alias="id", ge=1, le=MAX_ID, description="The charger's id.", examples=[1])]
 ExternalIdInPath = Annotated[
@@ -57,6 +63,9 @@ class NewChargerBody(Request):
     password: Password | None = Field(
         None, description="Its HTTP Basic password (security profiles 1 and 2).", examples=["correct-horse-1"]
     )
+    security_profile: SecurityProfile | None = Field(
+        None, description=f"{_LEAST_PROFILE}; null: the gateway's settings decide.", examples=[2]
+    )
 
 
 class ChargerChangesBody(Request):
@@ -80,6 +89,11 @@ class ChargerChangesBody(Request):
         None,
         description="Its HTTP Basic password (security profiles 1 and 2); an open socket stays open.",
         examples=["correct-horse-1"],
+    )
+    security_profile: SecurityProfile | None = Field(
+        None,
+        description=f"{_LEAST_PROFILE}; null: the gateway's settings decide. An open socket stays open.",
+        examples=[2],
     )
 
 
@@ -192,4 +206,5 @@ class Charger(Response):
     reservation: PortReservation | None = Field(
         description="The reservation of any of its ports that it accepted.", examples=[None]
     )
+    security_profile: int | None = Field(description=f"{_LEAST_PROFILE}; null is unset.", examples=[2])
     ports: list[Port] = Field(description="Its ports, by number.", examples=[[]])

@@ -62,6 +62,7 @@ async def test_a_charger_that_was_never_seen_is_shown_whole(
             "connectionStatus": None,
             "capabilities": {"reservations": None, "wholeCharger": None},
             "reservation": None,
+            "securityProfile": None,
             "ports": [
                 {"id": charger.ports[0].id, "name": "Port 1", "portNumber": 1, **port},
                 {"id": charger.ports[1].id, "name": "Port 2", "portNumber": 2, **port},
@@ -280,6 +281,7 @@ class TestAdding:
             "type": "DCFC",
             "ports": [{"portNumber": 1, "name": "Left", "connectorType": "CCS1", "maximumPowerKw": 150}],
             "password": "a-long-password",
+            "securityProfile": 2,
         }
 
         response = await http.post(CHARGERS, json=body)
@@ -290,6 +292,7 @@ class TestAdding:
         assert (data["ocppId"], data["name"], data["externalId"]) == ("CP-201", "Garage", "G-1")
         assert (data["latitude"], data["longitude"], data["type"]) == (52.5, 13.0, "DCFC")
         assert (data["numberOfPorts"], data["powerSharing"]) == (1, False)
+        assert data["securityProfile"] == 2
         (port,) = data["ports"]
         assert (port["portNumber"], port["name"]) == (1, "Left")
         assert (port["connectorType"], port["maximumPowerKw"]) == ("CCS1", 150.0)
@@ -332,6 +335,8 @@ class TestAdding:
             ({"ports": [{}]}, "ports.0.portNumber: is required"),
             ({"ports": [{"portNumber": 0}]}, "ports.0.portNumber: must be greater than or equal to 1"),
             ({"password": ""}, "password: must have at least 1 character"),
+            ({"securityProfile": 4}, "securityProfile: must be less than or equal to 3"),
+            ({"securityProfile": True}, "securityProfile: must be a valid integer"),
         ],
     )
     async def test_a_field_that_breaks_a_rule_is_400(
@@ -369,6 +374,7 @@ class TestChanging:
             "latitude": 1,
             "type": "Level 2",
             "password": "new-password",
+            "securityProfile": 3,
         }
         response = await http.patch(f"{CHARGERS}/{charger.id}", json=body)
         assert response.status_code == 200
@@ -383,12 +389,14 @@ class TestChanging:
         credentials = await directory.chargers.credentials("CP-17")
         assert credentials is not None
         assert await credentials.check_password(b"new-password")
+        assert (data["securityProfile"], credentials.security_profile) == (3, 3)
 
     async def test_null_takes_a_value_away(self, http: httpx.AsyncClient, charger: Charger) -> None:
-        await http.patch(f"{CHARGERS}/{charger.id}", json={"name": "Yard"})
-        body = {"name": None, "siteId": None, "externalId": None, "password": None}
+        await http.patch(f"{CHARGERS}/{charger.id}", json={"name": "Yard", "securityProfile": 3})
+        body = {"name": None, "siteId": None, "externalId": None, "password": None, "securityProfile": None}
         data = (await http.patch(f"{CHARGERS}/{charger.id}", json=body)).json()["data"]
         assert (data["name"], data["siteId"], data["externalId"]) == ("CP-16", None, None)
+        assert data["securityProfile"] is None
 
     async def test_a_port_is_added_or_described_anew_and_the_others_stay(
         self, http: httpx.AsyncClient, charger: Charger

@@ -23,11 +23,13 @@ async def test_a_new_charger_comes_back_as_it_was_given(directory: Directory) ->
             charger_type="AC",
             ports=[NewPort(1, plug_type="sType2", maximum_power_kw=22.5, name="left"), NewPort(2)],
             password="0123456789abcdef",
+            security_profile=2,
         )
     )
     assert (added.ocpp_identity, added.name, added.site_id) == ("CP/ü 1", "Yard", "north")
     assert (added.latitude, added.longitude, added.charger_type) == (52.5, 13.25, "AC")
     assert (added.has_password, added.online, added.status_at) == (True, False, None)
+    assert added.security_profile == 2
     left, right = added.ports
     assert (left.port_number, left.plug_type, left.maximum_power_kw, left.name) == (1, "sType2", 22.5, "left")
     assert (right.port_number, right.charger_id, right.status) == (2, added.id, None)
