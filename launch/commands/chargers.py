@@ -33,6 +33,7 @@ class Clearable(StrEnum):
     LONGITUDE = "longitude"
     TYPE = "type"
     PASSWORD = "password"  # noqa: S105  # the name of the value
+    SECURITY_PROFILE = "security-profile"
 
 
 def _finite(value: float | None) -> float | None:
@@ -47,12 +48,22 @@ ExternalId = Annotated[str | None, typer.Option(help="Your own id of it.")]
 Latitude = Annotated[float | None, typer.Option(help="Degrees north.", callback=_finite)]
 Longitude = Annotated[float | None, typer.Option(help="Degrees east.", callback=_finite)]
 Type = Annotated[Kind | None, typer.Option("--type", help="Its kind.")]
+Profile = Annotated[
+    int | None,
+    typer.Option(
+        "--security-profile",
+        min=0,
+        max=3,
+        help="The least it may connect with: 0 nothing, 1 password, 2 TLS and password, "
+        "3 TLS and client certificate.",
+    ),
+]
 Ports = Annotated[
     list[str] | None,
     typer.Option("--port", metavar="NUMBER[:PLUG[:KW]]", help="A port, as 1:CCS1:150; repeat it."),
 ]
 
-_FIELD = {"site": "siteId", "external-id": "externalId"}
+_FIELD = {"site": "siteId", "external-id": "externalId", "security-profile": "securityProfile"}
 
 
 @app.command()
@@ -74,6 +85,7 @@ def add(
             envvar="BERTH_CHARGER_PASSWORD", help="HTTP Basic password of its socket; - asks for it."
         ),
     ] = None,
+    profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a charger."""
@@ -90,6 +102,7 @@ def add(
         "type": kind,
         "ports": _ports(port) if port else [{"portNumber": number} for number in range(1, ports + 1)],
         "password": secret,
+        "securityProfile": profile,
     }
     with remote_berth() as client:
         charger = client.add_charger({name: value for name, value in body.items() if value is not None})
@@ -172,11 +185,13 @@ def change(
     password: Annotated[
         str | None, typer.Option(help="HTTP Basic password of its socket; - asks for it.")
     ] = None,
+    profile: Profile = None,
     clear: Annotated[
         list[Clearable] | None,
         typer.Option(
             metavar="VALUE",
-            help="Take it away: name, site, external-id, latitude, longitude, type, password; repeat it.",
+            help="Take it away: name, site, external-id, latitude, longitude, type, password, "
+            "security-profile; repeat it.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -194,6 +209,7 @@ def change(
         "type": kind,
         "ports": _ports(port) if port else None,
         "password": password_given(password),
+        "securityProfile": profile,
     }
     changes = {field: value for field, value in given.items() if value is not None}
     for value in clear or ():
@@ -262,9 +278,15 @@ def _tell_of_new(charger: dict[str, Any], has_password: bool) -> None:
     typer.echo(f"Charger {charger['id']} ({charger['ocppId']}) with ports {ports or 'none yet'}.")
     own = None if is_remote() else settings()
     if own is not None:
-        where = f"ws://{own.gateway_host}:{own.gateway_port}/ocpp/"
+        scheme = "ws" if own.gateway_tls_cert is None else "wss"
+        where = f"{scheme}://{own.gateway_host}:{own.gateway_port}/ocpp/"
         typer.echo(f"Its socket: {where}{quote(charger['ocppId'], safe='')}")
-    if not has_password and (own is None or not own.open_chargers):
+    profile = charger["securityProfile"]
+    if has_password:
+        return
+    if profile in (1, 2):
+        typer.echo("It has no password, so the gateway refuses it until it has one.")
+    elif profile is None and (own is None or not own.open_chargers):
         typer.echo("It has no password, so the gateway refuses it unless BERTH_OPEN_CHARGERS=true.")
 
 
@@ -286,6 +308,7 @@ def _show(charger: dict[str, Any]) -> None:
             ("latitude", charger["latitude"]),
             ("longitude", charger["longitude"]),
             ("type", charger["type"]),
+            ("least security profile", charger["securityProfile"]),
             ("socket", _socket(charger)),
             ("since", (charger["connectionStatus"] or {}).get("timestamp")),
             ("takes reservations", _yes_or_no(capabilities["reservations"])),

@@ -83,6 +83,25 @@ def test_a_password_that_is_not_there_is_wrong_use() -> None:
 
 
 @pytest.mark.usefixtures("house")
+def test_the_least_security_profile_is_set_and_cleared() -> None:
+    assert (
+        charger(berth_here("charger", "add", "CP-1", "--security-profile", "2", "--json"))["securityProfile"]
+        == 2
+    )
+    assert (
+        charger(berth_here("charger", "set", "CP-1", "--security-profile", "0", "--json"))["securityProfile"]
+        == 0
+    )
+    assert (
+        charger(berth_here("charger", "set", "CP-1", "--clear", "security-profile", "--json"))[
+            "securityProfile"
+        ]
+        is None
+    )
+    assert berth_here("charger", "set", "CP-1", "--security-profile", "4").returncode == 2
+
+
+@pytest.mark.usefixtures("house")
 def test_a_charger_without_a_password_is_warned_about() -> None:
     assert "BERTH_OPEN_CHARGERS=true" in berth_here("charger", "add", "CP-1").stdout
 
