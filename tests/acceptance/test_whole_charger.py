@@ -148,3 +148,18 @@ async def test_a_charger_whose_ports_all_fail_says_removed(shared_house: House) 
     await life.agrees(number, port=None)
     await life.charger.fault(2)
     assert (await life.is_in(number, "removed"))["reason"] == "RemovedByCharger"
+
+
+@both
+async def test_any_port_used_by_a_member_while_offline_is_a_use_told_after_expiry(
+    shared_house: House, version: Version
+) -> None:
+    life = await Life.begin(shared_house, version)
+    number = await life.begun(port=None, seconds=4, parentIdTag="FLEET-1")
+    life.charger.parents["CARD-8"] = "FLEET-1"  # known from a list of its own
+    await life.goes_offline()
+    assert await life.charger.start_charging("CARD-8", 2)
+    await life.is_in(number, "expired")
+    await life.comes_back()
+    await life.is_in(number, "used")
+    assert life.commands(number) == ["ReserveNow"]
