@@ -125,7 +125,7 @@ async def run(
 
 
 def _show(registry: Registry, deliverer: Deliverer, messages: MessageLog) -> None:
-    """Have each scrape look at what there is and what waits."""
+    """Have each scrape look at what there is and what waits; from a thread of its own, so it only reads."""
     for protocol in DIALECTS:
         metrics.CONNECTED.labels(protocol).set_function(partial(registry.count_of, protocol))
     metrics.CALLS_WAITING.set_function(lambda: registry.calls_waiting)
