@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import shutil
+import signal
 import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -9,16 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidMessage, InvalidStatus
 from websockets.typing import Subprotocol
 
 from directory import Directory, NewCharger
-from gateway.tls import CertificateError, GatewayTls
+from gateway.process import run
+from gateway.tls import CertificateError, GatewayTls, gateway_tls
+from settings import Settings
 from tests.gateway.certificates import Authority
 from tests.gateway.house import House, Temporal, until
 from tests.gateway.station import Station, basic
+from workflows.connection import connect as connect_temporal
 
 PASSWORD = "0123456789abcdef0123"
 RIGHT = basic("CP-1", PASSWORD.encode())
@@ -230,6 +237,59 @@ async def test_files_that_cannot_be_used_leave_the_old_ones_in_use(
     assert [entry["event"] for entry in logs] == ["certificate_not_loaded"]
     async with Station(secure.url(), headers=RIGHT, tls=ours.trusted()) as station:
         await station.boot()
+
+
+async def test_a_hang_up_signal_renews_the_certificate(
+    directory: Directory, gateway_file: Path, ours: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    settings = Settings(gateway_port=0, gateway_tls_cert=gateway_file, gateway_tls_key=gateway_file)
+    client, stop = await connect_temporal(None, lazy=True), asyncio.Event()
+    with capture_logs() as logs:
+
+        def has_said(event: str) -> bool:
+            return event in [entry["event"] for entry in logs]
+
+        running = asyncio.create_task(
+            run(settings, "G", client, directory, stop=stop, tls=gateway_tls(settings))
+        )
+        await until(lambda: has_said("gateway_listening"))
+        os.replace(ours.certify("gateway", file="new.pem"), gateway_file)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(lambda: has_said("certificate_loaded"))
+        stop.set()
+        await running
+
+
+def test_the_event_loop_that_gateways_run_on_tells_why_it_refuses_too(
+    migrated_file: Path, tmp_path: Path, ours: Authority, gateway_file: Path
+) -> None:
+    file = shutil.copy(migrated_file, tmp_path / "berth.db")
+
+    async def scenario() -> str:
+        async with (
+            await Directory.open(f"sqlite+aiosqlite:///{file}") as directory,
+            House(
+                directory,
+                Temporal(),
+                gateway_tls_cert=gateway_file,
+                gateway_tls_key=gateway_file,
+                gateway_client_ca=ours.file,
+            ) as house,
+        ):
+            await directory.chargers.add(NewCharger("CP-1", security_profile=3))
+            async with Station(house.url(), tls=ours.trusted(ours.certify("CP-1"))) as station:
+                await station.boot()
+            expired = ours.certify("CP-1", valid_for=timedelta(days=-1))
+            return await refused_by_tls(house.url(), ours.trusted(expired))
+
+    assert uvloop.run(scenario()) == "client certificate: certificate has expired"
+
+
+@pytest.mark.parametrize("given", ["gateway_tls_cert", "gateway_tls_key", "gateway_client_ca"])
+def test_settings_that_need_each_other_say_so(given: str) -> None:
+    with pytest.raises(ValidationError, match="need"):
+        Settings.model_validate({given: "file.pem"})
 
 
 def test_a_certificate_that_is_not_there_or_not_of_the_key_is_named(ours: Authority, tmp_path: Path) -> None:
