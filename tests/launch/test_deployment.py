@@ -169,6 +169,13 @@ def test_every_pod_is_confined() -> None:
         assert container["resources"]["limits"].keys() == {"memory"}, name
 
 
+def test_what_comes_before_a_release_can_be_applied_alone() -> None:
+    label = "app.kubernetes.io/component"
+    alone = {each["metadata"]["name"] for each in resources() if each["metadata"]["labels"][label] == "setup"}
+    assert alone == {"berth", "berth-migrate", "berth-search-attributes"}
+    assert f"-l {label}=setup" in PAGE.read_text("utf-8")
+
+
 def test_every_selector_finds_its_pods() -> None:
     labels = [
         each["spec"]["template"]["metadata"]["labels"] for each in resources() if each["kind"] == "Deployment"
