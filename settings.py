@@ -118,6 +118,11 @@ class Settings(BaseSettings):
         "auto", description="How log lines look; auto = for people in a terminal, JSON elsewhere."
     )
 
+    @property
+    def gateway_scheme(self) -> str:
+        """How the URL of a charger's socket begins."""
+        return "ws" if self.gateway_tls_cert is None else "wss"
+
     @field_validator("bootstrap_api_key", "codec_token")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:

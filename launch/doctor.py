@@ -200,7 +200,7 @@ def _gateway(settings: Settings) -> Finding:
         socket.create_connection((host, port), ANSWER_WITHIN).close()
     except OSError:
         return _nobody("gateway", "GATEWAY_PORT", host, port, "`berth gateway`")
-    return Finding("gateway", "ok", f"listens at ws://{host}:{port}/ocpp/…")
+    return Finding("gateway", "ok", f"listens at {settings.gateway_scheme}://{host}:{port}/ocpp/…")
 
 
 def _nobody(subject: str, setting: str, host: str, port: int, start: str) -> Finding:

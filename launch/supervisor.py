@@ -128,7 +128,7 @@ class Supervisor:
                 self._run("codec", "codec-server")
                 await self._until("the codec server", "codec", self._codec_server_listens)
             if settings.simulated_chargers:
-                url = _url("ws", settings.gateway_host, settings.gateway_port)
+                url = _url(settings.gateway_scheme, settings.gateway_host, settings.gateway_port)
                 count = str(settings.simulated_chargers)
                 self._run("chargers", "simulate", "--chargers", count, "--url", f"{url}/ocpp")
             await self._until("the API", "api", self._api_is_ready)
@@ -136,7 +136,7 @@ class Supervisor:
             chargers = await self._simulated_chargers(directory)
         return Welcome(
             api_url=_url("http", settings.api_host, settings.api_port),
-            gateway_url=_url("ws", settings.gateway_host, settings.gateway_port),
+            gateway_url=_url(settings.gateway_scheme, settings.gateway_host, settings.gateway_port),
             ui_url=settings.temporal_ui_url and f"{settings.temporal_ui_url}/namespaces/{client.namespace}",
             api_key=_key(settings),
             api_key_file=_key_file(settings),

@@ -278,8 +278,7 @@ def _tell_of_new(charger: dict[str, Any], has_password: bool) -> None:
     typer.echo(f"Charger {charger['id']} ({charger['ocppId']}) with ports {ports or 'none yet'}.")
     own = None if is_remote() else settings()
     if own is not None:
-        scheme = "ws" if own.gateway_tls_cert is None else "wss"
-        where = f"{scheme}://{own.gateway_host}:{own.gateway_port}/ocpp/"
+        where = f"{own.gateway_scheme}://{own.gateway_host}:{own.gateway_port}/ocpp/"
         typer.echo(f"Its socket: {where}{quote(charger['ocppId'], safe='')}")
     profile = charger["securityProfile"]
     if has_password:

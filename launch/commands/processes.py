@@ -79,7 +79,7 @@ def simulate(
     if version not in (None, "1.6", "2.0.1"):
         raise typer.BadParameter("must be 1.6 or 2.0.1", param_hint="--version")
     own = settings()
-    gateway_url = url or f"ws://{own.gateway_host}:{own.gateway_port}/ocpp"
+    gateway_url = url or f"{own.gateway_scheme}://{own.gateway_host}:{own.gateway_port}/ocpp"
     run_simulator(own, gateway_url, chargers, version, personality, prefix, ports, password)
 
 
