@@ -1,5 +1,6 @@
 """/api/chargers."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -228,13 +229,16 @@ class TestTheList:
     ) -> None:
         asked: list[object] = []
         connections = directory._connections
-        query = connections.query
 
-        async def counted(statement: Any, **parameters: Any) -> Any:
-            asked.append(statement)
-            return await query(statement, **parameters)
+        def counted(way: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+            def ask(statement: Any, **parameters: Any) -> Awaitable[Any]:
+                asked.append(statement)
+                return way(statement, **parameters)
 
-        monkeypatch.setattr(connections, "query", counted)
+            return ask
+
+        for way in ("query", "lookup"):
+            monkeypatch.setattr(connections, way, counted(getattr(connections, way)))
         assert len((await http.get(CHARGERS)).json()["data"]) == 5
         assert len(asked) == 1 + 3, "and one for the API key"
 
