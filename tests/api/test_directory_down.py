@@ -1,5 +1,6 @@
 """The directory is away: every call says so in a sentence, and no charger is asked anything."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -14,18 +15,22 @@ AWAY = {"error": "the directory does not answer; no charger was asked: repeat th
 
 
 def fail(connections: Connections, monkeypatch: pytest.MonkeyPatch, after: int = 0) -> None:
-    """Have every statement fail, `after` so many queries."""
-    query, left = connections.query, after
+    """Have every statement fail, `after` so many that read."""
+    left = after
 
     async def gone(*_: Any, **__: Any) -> Any:
         raise UnreachableError("no database at postgresql+asyncpg://berth:***@db/berth: refused")
 
-    async def for_a_while(statement: Any, **parameters: Any) -> Any:
-        nonlocal left
-        left -= 1
-        return await (query if left >= 0 else gone)(statement, **parameters)
+    def for_a_while(read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def reading(statement: Any, **parameters: Any) -> Any:
+            nonlocal left
+            left -= 1
+            return await (read if left >= 0 else gone)(statement, **parameters)
 
-    monkeypatch.setattr(connections, "query", for_a_while)
+        return reading
+
+    monkeypatch.setattr(connections, "query", for_a_while(connections.query))
+    monkeypatch.setattr(connections, "lookup", for_a_while(connections.lookup))
     monkeypatch.setattr(connections, "change", gone)
     monkeypatch.setattr(connections, "transaction", gone)
 
