@@ -41,10 +41,13 @@ class RawCharger:
         self._writer.write(frame)
         while True:
             kind, payload = await self._read()
-            if kind == _TEXT:
-                return payload
             if kind == _PING:
                 self._writer.write(masked(_PONG, payload))
+            elif payload.startswith(b"[2,"):  # what it can do is asked some seconds after it connected
+                message_id = orjson.loads(payload)[1]
+                self._writer.write(masked(_TEXT, orjson.dumps([4, message_id, "NotImplemented", "", {}])))
+            elif kind == _TEXT:
+                return payload
 
     async def stay(self) -> None:
         """Answer pings until cancelled."""
