@@ -310,8 +310,8 @@ async def test_the_former_terms_may_expire_while_an_extension_waits(world: World
         "reservation_ended", ReservationEnded(at=await world.now(), reservation_id=7, status="Expired")
     )
     await world.come_online()
-    await world.until(lambda s: s.state == ReservationState.ACTIVE)
-    assert world.charger.holds == world.terms(hours=5)
+    await world.until(lambda _: world.charger.holds == world.terms(hours=5))
+    assert (await world.snapshot()).state == ReservationState.ACTIVE
 
 
 async def test_a_shorter_expiry_that_never_reached_the_charger_is_tidied_up(world: World) -> None:
