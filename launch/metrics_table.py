@@ -1,6 +1,5 @@
 """The table of metrics in docs/metrics.md: `python -m launch.metrics_table` writes it from the code."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,10 @@ from prometheus_client.metrics import MetricWrapperBase
 
 import api.metrics
 import gateway.metrics
+from launch import written_table
 from workflows import state_count
 
 PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
-_BEGIN = "<!-- metrics: written by `python -m launch.metrics_table`, held by a test -->\n"
-_END = "<!-- end of metrics -->\n"
 
 
 @dataclass(frozen=True)
@@ -70,17 +68,12 @@ def metrics_table() -> str:
 
 def with_table(page: str) -> str:
     """The page with the table as it must be. Raises ValueError when its marks are missing."""
-    before, begin, rest = page.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise ValueError("the page has no place for the table of metrics")
-    return f"{before}{begin}{metrics_table()}{end}{after}"
+    return written_table.with_table(page, "metrics", metrics_table())
 
 
 def main() -> None:
     """Write it."""
-    PAGE.write_text(with_table(PAGE.read_text("utf-8")), "utf-8")
-    sys.stdout.write(f"{PAGE} is up to date.\n")
+    written_table.write(PAGE, with_table)
 
 
 if __name__ == "__main__":

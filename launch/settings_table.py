@@ -1,14 +1,12 @@
 """The table of settings in the README: `python -m launch.settings_table` writes it from settings.py."""
 
-import sys
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
+from launch import written_table
 from settings import Settings
 
 README = Path(__file__).parent.parent / "README.md"
-_BEGIN = "<!-- settings: written by `python -m launch.settings_table`, held by a test -->\n"
-_END = "<!-- end of settings -->\n"
 
 
 def settings_table() -> str:
@@ -24,17 +22,12 @@ def settings_table() -> str:
 
 def with_table(readme: str) -> str:
     """The README with the table as it must be. Raises ValueError when its marks are missing."""
-    before, begin, rest = readme.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise ValueError("the README has no place for the table of settings")
-    return f"{before}{begin}{settings_table()}{end}{after}"
+    return written_table.with_table(readme, "settings", settings_table())
 
 
 def main() -> None:
     """Write it."""
-    README.write_text(with_table(README.read_text("utf-8")), "utf-8")
-    sys.stdout.write(f"{README} is up to date.\n")
+    written_table.write(README, with_table)
 
 
 if __name__ == "__main__":
