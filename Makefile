@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: help up test chaos check bench format lock
+.PHONY: help up test chaos check docs bench format lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,12 @@ check: .venv/.dev ## Check format, lint, types and imports
 	@$(BIN)/mypy .
 	@$(BIN)/lint-imports
 
+docs: .venv/.docs ## Build the documentation into build/docs; a broken link is an error
+	@rm -rf build/docs
+	@.venv/docs/bin/sphinx-build --quiet --fresh-env --fail-on-warning --nitpicky -c docs . build/docs
+	@.venv/docs/bin/python docs/offline.py build/docs
+	@echo "The documentation is in build/docs/index.html."
+
 bench: .venv/.dev ## Run the benchmarks and print their table
 	@$(BIN)/python -m bench
 
@@ -40,6 +46,7 @@ lock: ## Pin what pyproject.toml asks for, with hashes (needs uv; UPGRADE=--upgr
 	uv pip compile $(LOCK) $(UPGRADE) pyproject.toml -o requirements.lock
 	uv pip compile $(LOCK) $(UPGRADE) --extra dev pyproject.toml -o requirements-dev.lock
 	uv pip compile $(LOCK) $(UPGRADE) --group client-generator -o requirements-client-generator.lock
+	uv pip compile $(LOCK) $(UPGRADE) --group docs -o requirements-docs.lock
 	uv pip compile $(LOCK) $(UPGRADE) --group build -o requirements-build.lock
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q
@@ -59,6 +66,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 .venv/.client-generator: requirements-client-generator.lock | .venv/.python
 	@$(BIN)/python -m venv --without-pip .venv/client-generator
 	@PIP_PYTHON=.venv/client-generator $(INSTALL) requirements-client-generator.lock
+	@touch $@
+
+.venv/.docs: requirements-docs.lock | .venv/.python
+	@echo "Installing what the documentation is built with into .venv/docs (once) …"
+	@$(BIN)/python -m venv --without-pip .venv/docs
+	@PIP_PYTHON=.venv/docs $(INSTALL) requirements-docs.lock
 	@touch $@
 
 # The project itself needs no build: its folder on the path, and a command.

@@ -78,7 +78,7 @@ def _variables() -> list[Finding]:
     findings = []
     for name in sorted(name for name in os.environ if name.startswith("BERTH_") and name not in known):
         close = difflib.get_close_matches(name, known, 1)
-        remedy = f"did you mean {close[0]}?" if close else "remove it, or see the README for the settings"
+        remedy = f"did you mean {close[0]}?" if close else "remove it, or see docs/reference/settings.md"
         findings.append(Finding("settings", "attention", f"{name} is not a setting", remedy))
     return findings or [Finding("settings", "ok", "all are understood")]
 

@@ -1,4 +1,4 @@
-"""The table of metrics in docs/metrics.md: `python -m launch.metrics_table` writes it from the code."""
+"""The table in docs/reference/metrics.md: `python -m launch.metrics_table` writes it from the code."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import gateway.metrics
 from launch import written_table
 from workflows import state_count
 
-PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "metrics.md"
 
 
 @dataclass(frozen=True)

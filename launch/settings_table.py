@@ -1,4 +1,4 @@
-"""The table of settings in the README: `python -m launch.settings_table` writes it from settings.py."""
+"""The table in docs/reference/settings.md: `python -m launch.settings_table` writes it from settings.py."""
 
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -6,7 +6,7 @@ from typing import Literal, get_args, get_origin
 from launch import written_table
 from settings import Settings
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "settings.md"
 
 
 def settings_table() -> str:
@@ -20,14 +20,14 @@ def settings_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_table(readme: str) -> str:
-    """The README with the table as it must be. Raises ValueError when its marks are missing."""
-    return written_table.with_table(readme, "settings", settings_table())
+def with_table(page: str) -> str:
+    """The page with the table as it must be. Raises ValueError when its marks are missing."""
+    return written_table.with_table(page, "settings", settings_table())
 
 
 def main() -> None:
     """Write it."""
-    written_table.write(README, with_table)
+    written_table.write(PAGE, with_table)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from tests.launch.commands import ROOT
 
 MANIFESTS = ROOT / "deploy" / "kubernetes"
 COMPOSE = ROOT / "deploy" / "compose"
-PAGE = ROOT / "docs" / "production.md"
+PAGE = ROOT / "docs" / "how-to" / "kubernetes.md"
 SETTINGS = {f"BERTH_{name.upper()}" for name in Settings.model_fields}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 IMAGE = f"berth:{PROJECT['project']['version']}"
@@ -225,14 +225,3 @@ def test_the_image_is_built_from_what_is_there() -> None:
     copied = re.findall(r"^COPY ((?:\S+\.lock ?)+)", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     locks = set(copied[0].split())
     assert set(allowed) == packages | modules | locks | {"pyproject.toml", "README.md", "LICENSE"}
-
-
-def test_every_command_and_file_of_the_page_about_production_exists() -> None:
-    page = PAGE.read_text("utf-8")
-    commands = set(get_command(cli.app).commands)  # type: ignore[attr-defined]  # it is a group
-    shown = set(re.findall(r"(?:^|[&`] ?)berth ([a-z][a-z-]+)", page, re.MULTILINE))
-    assert shown <= commands
-    assert {"migrate", "search-attributes", "doctor"} <= shown
-    assert set(re.findall(r"\bBERTH_[A-Z_]+", page)) <= SETTINGS
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page):
-        assert (PAGE.parent / target).exists(), target

@@ -11,7 +11,7 @@ from workflows.sandbox import SANDBOX
 
 HELP = (
     "This change of the workflow would break reservations that are under way. Put it behind "
-    "workflow.patched (docs/changing-the-workflow.md). Only if this history was never deployed: "
+    "workflow.patched (docs/how-to/changing-the-workflow.md). Only if this history was never deployed: "
     "python -m tests.workflows.record_histories {name}"
 )
 

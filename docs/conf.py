@@ -1,0 +1,23 @@
+"""How the documentation is built: `make docs`. Its pages are plain Markdown, and read well without it."""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+project = "Berth"
+version = release = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+
+# The source folder is the repository, so that the links of its front pages are checked too.
+include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**"]
+exclude_patterns = [".*", "build", "var", "tests"]
+root_doc = "docs/index"
+
+extensions = ["myst_parser"]
+myst_heading_anchors = 4  # links to headings, made as code hosts make them
+
+html_theme = "furo"
+html_title = f"Berth {version}"
+html_copy_source = False
+html_show_copyright = False
+html_extra_path = ["site"]
