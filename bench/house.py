@@ -20,6 +20,9 @@ STOP_WITHIN = 10.0
 ROOT = Path(__file__).parent.parent
 BERTH = [sys.executable, "-P", str(ROOT / "cli.py")]
 
+SETTINGS = ("BERTH_", "TEMPORAL_", "OTEL_")
+"""How the names of all settings begin."""
+
 KEY = "bench-bench-bench-bench-bench-bench"
 """The API key of all runs; it opens nothing but a temporary database."""
 
@@ -52,9 +55,7 @@ class House:
 
     def start(self, name: str, command: list[str], **environment: str) -> int:
         """Start a process; its id. Its environment has the given settings, and none of the caller's."""
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("BERTH_", "TEMPORAL_"))
-        }
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(SETTINGS)}
         ours = {
             "BERTH_DATABASE_URL": self.database_url,
             "BERTH_VAR": str(self.folder / name),

@@ -1,8 +1,8 @@
-"""The two paths side by side: one Temporal server, and for each its processes and simulated chargers."""
+"""Paths side by side: one Temporal server, and for each its processes and simulated chargers."""
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,11 +36,15 @@ FLEET = Fleet(20, 50)
 
 @dataclass(frozen=True)
 class Temporal:
-    """An embedded server that answers."""
+    """A namespace of an embedded server that answers."""
 
     address: str
     client: Client
     process: int
+
+    def settings(self) -> dict[str, str]:
+        """How a process reaches it."""
+        return {"TEMPORAL_ADDRESS": self.address, "TEMPORAL_NAMESPACE": self.client.namespace}
 
 
 async def start_paths(house: House) -> tuple[Path, Path]:
@@ -52,9 +56,19 @@ async def start_paths(house: House) -> tuple[Path, Path]:
 
 async def start_temporal(house: House, name: str) -> Temporal:
     """Start a server on the file `name`.db of the house, tuned as `make up` tunes it. Raises StartError."""
+    (temporal,) = await start_namespaces(house, name, ["default"])
+    return temporal
+
+
+async def start_namespaces(house: House, name: str, namespaces: Sequence[str]) -> list[Temporal]:
+    """Start one such server with several namespaces: each may have workers of its own. Raises StartError."""
     server = TemporalServer(find_temporal_cli(), free_port(), free_port(), house.folder / f"{name}.db")
-    process = house.start(name, server.command())
-    return Temporal(server.address, await server.prepare(), process)
+    further = [word for namespace in namespaces for word in ("--namespace", namespace)]
+    process = house.start(name, server.command() + further)
+    return [
+        Temporal(server.address, await replace(server, namespace=namespace).prepare(), process)
+        for namespace in namespaces
+    ]
 
 
 async def _start_bare(house: House, temporal: Temporal) -> Path:
@@ -71,16 +85,25 @@ async def _start_bare(house: House, temporal: Temporal) -> Path:
     await house.until_listening(api_port)
     await _start_chargers(house, "bare-chargers", FLEET, gateway_port)
     await house.until("the bare worker", lambda: has_pollers(temporal.client, BARE_QUEUE))
-    return Path("the bare path", f"http://127.0.0.1:{api_port}/reservations", _bare_bodies(), processes)
+    return Path("bare path", f"http://127.0.0.1:{api_port}/reservations", _bare_bodies(), processes)
 
 
-async def start_berth(house: House, temporal: Temporal, fleet: Fleet, first_number: int = 1) -> Path:
+async def start_berth(
+    house: House,
+    temporal: Temporal,
+    fleet: Fleet,
+    *,
+    first_number: int = 1,
+    name: str = "Berth",
+    settings: Mapping[str, str] | None = None,
+) -> Path:
     """Start Berth and its chargers, ready for reservations from a number on. Raises RuntimeError."""
     api_port, gateway_port = free_port(), free_port()
     ports = {"BERTH_API_PORT": str(api_port), "BERTH_GATEWAY_PORT": str(gateway_port)}
+    environment = {**temporal.settings(), **ports, **(settings or {})}
     processes = {"temporal": temporal.process} | {
-        name: house.start(name, [*BERTH, name], TEMPORAL_ADDRESS=temporal.address, **ports)
-        for name in ("api", "worker", "gateway")
+        process: house.start(process, [*BERTH, process], **environment)
+        for process in ("api", "worker", "gateway")
     }
     await house.until_listening(api_port)
     await _start_chargers(house, "chargers", fleet, gateway_port)
@@ -97,7 +120,7 @@ async def start_berth(house: House, temporal: Temporal, fleet: Fleet, first_numb
     await house.until("the worker", lambda: has_pollers(temporal.client, RESERVATIONS_QUEUE))
     url = f"http://127.0.0.1:{api_port}/api/ocpp/reservations"
     bodies = _berth_bodies(chargers, first_number)
-    return Path("Berth", url, bodies, processes, {"Authorization": f"Bearer {KEY}"})
+    return Path(name, url, bodies, processes, {"Authorization": f"Bearer {KEY}"})
 
 
 async def _start_chargers(house: House, name: str, fleet: Fleet, gateway_port: int) -> None:

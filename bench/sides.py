@@ -76,7 +76,7 @@ async def _seed(house: House) -> list[Item]:
     with House() as origin:
         temporal = await start_temporal(origin, "seed")
         await migrate_async(origin.database_url)
-        path = await start_berth(origin, temporal, CHARGERS, FIRST_NUMBER)
+        path = await start_berth(origin, temporal, CHARGERS, first_number=FIRST_NUMBER)
         await load(path, SEED, 8)
         async with httpx.AsyncClient(headers=path.headers, timeout=45, trust_env=False) as http:
             items: list[Item] = []

@@ -1,0 +1,101 @@
+"""Rounds of load on several paths, side by side and in turn, and how what they show compares.
+
+What else the machine does hits all of them; a ratio is the median of the ratios of neighbouring rounds.
+"""
+
+import asyncio
+import itertools
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bench.load import Path, Round, load
+from bench.table import Figure
+from bench.usage import cpu_seconds
+
+WARM_UP = 40
+CONCURRENCY = 16
+TIME_LIMIT = 70.0  # seconds for either kind of rounds; a busy machine gets fewer of them
+PAUSE = 1.0  # seconds between rounds: what one path still does must not burden the other
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many rounds of how many reservations: one at a time, and CONCURRENCY at once."""
+
+    latency_rounds: int
+    latency_count: int
+    rate_rounds: int
+    rate_count: int
+
+
+@dataclass
+class Seen:
+    """What the rounds of one path showed."""
+
+    path: Path
+    alone: list[Round] = field(default_factory=list)
+    crowded: list[Round] = field(default_factory=list)
+    cpu: Counter[str] = field(default_factory=Counter)  # seconds, by process, of the crowded rounds
+
+    def p50_over(self, other: "Seen") -> float:
+        """How its latency compares with that of another path."""
+        return _median_ratio([one.p50 for one in self.alone], [one.p50 for one in other.alone])
+
+    def rate_over(self, other: "Seen") -> float:
+        """How its rate compares with that of another path."""
+        return _median_ratio([one.rate for one in self.crowded], [one.rate for one in other.crowded])
+
+    def latency(self) -> Figure:
+        """Percentiles of the rounds alone."""
+        latencies = [latency * 1000 for one in self.alone for latency in one.latencies]
+        percentiles = statistics.quantiles(latencies, n=100, method="inclusive")
+        value = f"p50 {percentiles[49]:.0f} ms, p99 {percentiles[98]:.0f} ms"
+        return Figure(f"latency alone, {self.path.name}", value)
+
+    def rate(self) -> Figure:
+        """Reservations a second of the crowded rounds."""
+        rates = [one.rate for one in self.crowded]
+        unanswered = sum(one.unanswered for one in self.crowded)
+        late = f", {unanswered} unanswered" if unanswered else ""
+        value = f"{statistics.median(rates):.1f}/s ({min(rates):.1f} to {max(rates):.1f}){late}"
+        return Figure(f"rate at {CONCURRENCY}, {self.path.name}", value)
+
+    def cost(self) -> Figure:
+        """CPU of a reservation: says where a difference comes from, whatever else the machine does."""
+        count = sum(len(one.latencies) for one in self.crowded)
+        each = {name: seconds * 1000 / count for name, seconds in self.cpu.items()}
+        parts = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in each.items())
+        return Figure(f"CPU of one, {self.path.name}", f"{sum(each.values()):.0f} ms: {parts}")
+
+
+async def in_turn(paths: Sequence[Path], plan: Plan) -> list[Seen]:
+    """Load the paths in turn, each time beginning with the next; what each showed."""
+    all_seen = [Seen(path) for path in paths]
+    for seen in all_seen:
+        await load(seen.path, WARM_UP, CONCURRENCY // 2)
+        await asyncio.sleep(PAUSE)
+    for turn in _turns(all_seen, plan.latency_rounds):
+        for seen in turn:
+            seen.alone.append(await load(seen.path, plan.latency_count, 1))
+            await asyncio.sleep(PAUSE)
+    for turn in _turns(all_seen, plan.rate_rounds):
+        for seen in turn:
+            seen.cpu.subtract(cpu_seconds(seen.path.processes))
+            seen.crowded.append(await load(seen.path, plan.rate_count, CONCURRENCY))
+            await asyncio.sleep(PAUSE)
+            seen.cpu.update(cpu_seconds(seen.path.processes))
+    return all_seen
+
+
+def _turns(all_seen: list[Seen], count: int) -> Iterator[list[Seen]]:
+    deadline = time.monotonic() + TIME_LIMIT
+    for number in itertools.takewhile(lambda _: time.monotonic() < deadline, range(count)):
+        first = number % len(all_seen)
+        yield all_seen[first:] + all_seen[:first]
+
+
+def _median_ratio(ours: list[float], theirs: list[float]) -> float:
+    return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
