@@ -3,13 +3,14 @@
 import asyncio
 import sys
 
-from bench import api_calls, idle, inbound, overheads, whole_path
+from bench import api_calls, idle, inbound, overheads, tls, whole_path
 from bench.table import show
 
 BENCHMARKS = {
     "whole_path": whole_path.measure,
     "overheads": overheads.measure,
     "idle": idle.measure,
+    "tls": tls.measure,
     "inbound": inbound.measure,
     "api_calls": api_calls.measure,
 }

@@ -6,6 +6,7 @@ It writes frames that were made beforehand and only counts what comes back. OCPP
 import asyncio
 import base64
 import secrets
+import ssl
 from typing import Any, Self
 
 import orjson
@@ -22,9 +23,9 @@ class RawCharger:
         self._writer = writer
 
     @classmethod
-    async def connect(cls, port: int, identity: str) -> Self:
+    async def connect(cls, port: int, identity: str, tls: ssl.SSLContext | None = None) -> Self:
         """Connect to the gateway on a port of 127.0.0.1. Raises RuntimeError when it refuses."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         writer.write(
             f"GET /ocpp/{identity} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
