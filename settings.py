@@ -23,6 +23,14 @@ class Settings(BaseSettings):
 
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8080, ge=0, le=65535, description="Port of the API.")
+    api_tls_cert: Path | None = Field(
+        None,
+        description="The API's certificate with its chain (PEM): it then speaks https only. "
+        "A renewed file is used within a minute, on SIGHUP at once.",
+    )
+    api_tls_key: Path | None = Field(
+        None, validate_default=True, description="Its private key (PEM), without a password."
+    )
     gateway_host: str = Field("127.0.0.1", description="Address the gateway listens on for chargers.")
     gateway_port: int = Field(9000, ge=0, le=65535, description="Port of the gateway.")
     gateway_tls_cert: Path | None = Field(
@@ -119,6 +127,11 @@ class Settings(BaseSettings):
     )
 
     @property
+    def api_scheme(self) -> str:
+        """How the API's URL begins."""
+        return "http" if self.api_tls_cert is None else "https"
+
+    @property
     def gateway_scheme(self) -> str:
         """How the URL of a charger's socket begins."""
         return "ws" if self.gateway_tls_cert is None else "wss"
@@ -130,11 +143,13 @@ class Settings(BaseSettings):
             raise ValueError("must have at least 32 characters")
         return value
 
-    @field_validator("gateway_tls_key")
+    @field_validator("api_tls_key", "gateway_tls_key")
     @classmethod
     def _is_a_pair(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if (value is None) != (info.data.get("gateway_tls_cert") is None):
-            raise ValueError("BERTH_GATEWAY_TLS_CERT and BERTH_GATEWAY_TLS_KEY need each other")
+        key = str(info.field_name)
+        certificate = key.replace("_key", "_cert")
+        if (value is None) != (info.data.get(certificate) is None):
+            raise ValueError(f"BERTH_{certificate.upper()} and BERTH_{key.upper()} need each other")
         return value
 
     @field_validator("gateway_client_ca")

@@ -14,6 +14,7 @@ from temporalio.client import Client
 from api.app import close, create_app
 from directory import Directory
 from settings import Settings
+from tls import ServerTls, renewed
 
 log = structlog.get_logger(__name__)
 
@@ -26,8 +27,18 @@ class CannotListen(Exception):
     """The API's address is not to be had; the text names the setting to change."""
 
 
-async def run(settings: Settings, client: Client, directory: Directory) -> None:
-    """Serve the API until a signal ends it. Run it on uvloop. Raises CannotListen."""
+def api_tls(settings: Settings) -> ServerTls | None:
+    """TLS as the settings ask for it; None: plain HTTP. Raises CertificateError."""
+    if settings.api_tls_cert is None or settings.api_tls_key is None:
+        return None
+    return ServerTls(settings.api_tls_cert, settings.api_tls_key)
+
+
+async def run(settings: Settings, client: Client, directory: Directory, tls: ServerTls | None = None) -> None:
+    """Serve the API until a signal ends it. Run it on uvloop. Raises CannotListen.
+
+    With TLS, SIGHUP has its files read anew.
+    """
     listener = _listen(settings.api_host, settings.api_port)
     if settings.bootstrap_api_key is not None:
         await directory.keys.ensure_bootstrap(settings.bootstrap_api_key.get_secret_value())
@@ -40,11 +51,13 @@ async def run(settings: Settings, client: Client, directory: Directory) -> None:
         server_header=False,
         lifespan="off",
         timeout_graceful_shutdown=DRAIN,
+        ssl_context_factory=None if tls is None else lambda config, default: tls.context,
     )
     host, port = listener.getsockname()[:2]
     log.info("api_listening", host=host, port=port)
     try:
-        await _Server(config).serve(sockets=[listener])
+        with renewed(tls):
+            await _Server(config).serve(sockets=[listener])
     finally:
         await close(app)
     log.info("api_stopped")

@@ -29,6 +29,7 @@ from gateway.registry import Registry
 from gateway.server import DIALECTS, GatewayServer
 from gateway.tls import GatewayTls
 from settings import Settings
+from tls import renewed
 from workflows.connection import connect
 from workflows.names import gateway_queue
 
@@ -89,7 +90,7 @@ async def run(
 
     _show(registry, deliverer, messages)
     await directory.links.start(incarnation, gateway_id, queue)
-    with _stopped_by_signals(stop), _renewed_by_signal(tls):
+    with _stopped_by_signals(stop), renewed(tls):
         try:
             await server.start()
             background = [
@@ -99,8 +100,6 @@ async def run(
                 asyncio.create_task(keep_house(directory)),
                 asyncio.create_task(tell_load(look, settings.load_log_interval)),
             ]
-            if tls is not None:
-                background.append(asyncio.create_task(tls.watch()))
             if settings.metrics_port:
                 background.append(asyncio.create_task(tell_backlog(directory)))
             last_call = asyncio.Event()
@@ -221,16 +220,3 @@ def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def _renewed_by_signal(tls: GatewayTls | None) -> Iterator[None]:
-    if tls is None:
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, tls.reload_or_tell)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGHUP)

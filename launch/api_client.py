@@ -69,10 +69,15 @@ class ApiClient:
             raise StartError(f"BERTH_URL: there is no port {base.port}")
         if not (key.isascii() and key.isprintable()):
             raise StartError("BERTH_API_KEY: has characters that no key has")
+        try:
+            trusted = httpx.create_ssl_context()  # SSL_CERT_FILE counts also where a proxy does not
+        except OSError as error:
+            raise StartError(f"SSL_CERT_FILE, SSL_CERT_DIR: cannot be used ({error})") from error
         self._http = httpx.Client(
             base_url=base,
             headers={"Authorization": f"Bearer {key}"},
             timeout=TIMEOUT,
+            verify=trusted,
             trust_env=not _is_here(base.host),  # a proxy is for what is elsewhere
         )
 

@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ from launch.metrics import serve_metrics
 from launch.ports import require_free
 from launch.problem import StartError
 from settings import Settings
+from tls import CertificateError
 from workflows.connection import TemporalUnreachable, connect
 
 log = structlog.get_logger(__name__)
@@ -29,13 +31,18 @@ Work = Callable[[Client, Directory], Awaitable[None]]
 
 
 def run_api(settings: Settings) -> None:
-    """`berth api`: answers HTTP until SIGTERM or SIGINT. Temporal may come and go meanwhile."""
-    from api.process import run
+    """`berth api`: answers HTTP until SIGTERM or SIGINT. Temporal may come and go meanwhile.
+
+    Raises StartError for a certificate that cannot be used.
+    """
+    from api.process import api_tls, run
 
     set_up_logs(settings, "api")
     require_free("API_PORT", settings.api_host, settings.api_port)
+    with _certificates("API_TLS_CERT", "API_TLS_KEY"):
+        tls = api_tls(settings)
     serve_metrics(settings)
-    _run(_with(settings, _lazily, lambda client, directory: run(settings, client, directory)))
+    _run(_with(settings, _lazily, lambda client, directory: run(settings, client, directory, tls)))
 
 
 def run_gateway(settings: Settings, gateway_id: str) -> None:
@@ -44,16 +51,12 @@ def run_gateway(settings: Settings, gateway_id: str) -> None:
     Raises StartError for certificates that cannot be used.
     """
     from gateway.process import run
-    from gateway.tls import CertificateError, gateway_tls
+    from gateway.tls import gateway_tls
 
     set_up_logs(settings, "gateway")
     require_free("GATEWAY_PORT", settings.gateway_host, settings.gateway_port)
-    try:
+    with _certificates("GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY", "GATEWAY_CLIENT_CA"):
         tls = gateway_tls(settings)
-    except CertificateError as error:
-        raise StartError(
-            f"BERTH_GATEWAY_TLS_CERT, BERTH_GATEWAY_TLS_KEY, BERTH_GATEWAY_CLIENT_CA: {error}"
-        ) from error
     serve_metrics(settings)
     _run(
         _with(
@@ -142,6 +145,14 @@ async def connect_patiently(settings: Settings, within: float = WAIT_FOR_TEMPORA
                 log.warning("waiting_for_temporal", address=error.address, at_most_seconds=within)
                 has_said_so = True
             await asyncio.sleep(0.5)
+
+
+@contextmanager
+def _certificates(*settings: str) -> Iterator[None]:
+    try:
+        yield
+    except CertificateError as error:
+        raise StartError(f"{', '.join(f'BERTH_{name}' for name in settings)}: {error}") from error
 
 
 async def _with(settings: Settings, connecting: Callable[[Settings], Awaitable[Client]], work: Work) -> None:

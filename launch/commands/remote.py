@@ -23,7 +23,7 @@ def remote_berth() -> Iterator["ApiClient"]:
     from launch.api_client import ApiClient, NoAnswer, Refused, key_for
 
     own = settings()
-    url = os.environ.get("BERTH_URL") or f"http://127.0.0.1:{own.api_port}"
+    url = os.environ.get("BERTH_URL") or f"{own.api_scheme}://127.0.0.1:{own.api_port}"
     try:
         with ApiClient(url, key_for(os.environ.get("BERTH_API_KEY"), own.var, url), say) as client:
             yield client

@@ -20,11 +20,12 @@ from websockets.typing import Subprotocol
 
 from directory import Directory, NewCharger
 from gateway.process import run
-from gateway.tls import CertificateError, GatewayTls, gateway_tls
+from gateway.tls import GatewayTls, gateway_tls
 from settings import Settings
-from tests.gateway.certificates import Authority
+from tests.certificates import Authority
 from tests.gateway.house import House, Temporal, until
 from tests.gateway.station import Station, basic
+from tls import CertificateError
 from workflows.connection import connect as connect_temporal
 
 PASSWORD = "0123456789abcdef0123"
