@@ -21,16 +21,21 @@ from launch.ports import free_port
 from launch.temporal_server import TemporalServer
 from simulator.charger import SimulatedCharger
 from simulator.fleet import Fleet
+from tests.launch.commands import ROOT
 
 KEY = "acceptance-test-key-0123456789abcdef"
 PROCESSES = ("api", "gateway", "worker")
 
 
 class House:
-    """One installation of Berth in a folder of its own; each process can be killed and started again."""
+    """One installation of Berth in a folder of its own; each process can be killed and started again.
 
-    def __init__(self, folder: Path, temporal_cli: Path, **settings: str) -> None:
+    `code` is where the processes' code is; another folder than this checkout's is another release.
+    """
+
+    def __init__(self, folder: Path, temporal_cli: Path, code: Path = ROOT, **settings: str) -> None:
         self.folder = folder
+        self.code = code
         self.api_port, self.gateway_port = free_port(), free_port()
         self.temporal = TemporalServer(
             cli=temporal_cli, port=free_port(), ui_port=free_port(), database=folder / "temporal.db"
@@ -74,10 +79,13 @@ class House:
 
     async def _open(self) -> None:
         await self.start_temporal()
-        await migrate_async(self.database_url)
+        if self.code == ROOT:
+            await migrate_async(self.database_url)
+        else:
+            assert (await self.berth("migrate")).returncode == 0
         for name in PROCESSES:
             self.start(name)
-        await self.until(self._is_ready, "the API is ready", within=90)
+        await self.until_ready()
         await self._stack.enter_async_context(self.http)
         await self._stack.enter_async_context(self.fleet)
 
@@ -93,7 +101,7 @@ class House:
     def start(self, name: str) -> None:
         """Start `api`, `gateway` or `worker`."""
         arguments = ["gateway", "--id", "main"] if name == "gateway" else [name]
-        self._run(name, [sys.executable, "-m", "cli", *arguments])
+        self._run(name, self._command(*arguments))
 
     async def start_temporal(self) -> None:
         """Start the Temporal server on the file it had before, and wait until it answers."""
@@ -112,6 +120,22 @@ class House:
         process.send_signal(signal.SIGTERM)
         return process.wait(within)
 
+    async def berth(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `berth …` with the house's settings to its end."""
+        return await asyncio.to_thread(
+            subprocess.run,
+            self._command(*arguments),
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, str(self.code / "cli.py"), *arguments]
+
     def _run(self, name: str, command: list[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
@@ -121,6 +145,10 @@ class House:
     def _kill_all(self) -> None:
         for name in list(self._processes):
             self.kill(name)
+
+    async def until_ready(self) -> None:
+        """Wait until the API says so."""
+        await self.until(self._is_ready, "the API is ready", within=90)
 
     async def _is_ready(self) -> bool:
         async with httpx.AsyncClient() as client:
@@ -152,9 +180,9 @@ class House:
 
         await self.until(shows, f"{identity} is {wanted}")
 
-    async def register(self, identity: str, ports: int = 2) -> dict[str, Any]:
+    async def register(self, identity: str, ports: int = 2, **more: Any) -> dict[str, Any]:
         """A charger that never connected, made known by an administrator."""
-        body = {"ocppId": identity, "ports": [{"portNumber": number + 1} for number in range(ports)]}
+        body = {"ocppId": identity, "ports": [{"portNumber": number + 1} for number in range(ports)], **more}
         response = await self.http.post("/api/chargers", json=body)
         assert response.status_code == 201, response.text
         data: dict[str, Any] = response.json()["data"]

@@ -52,7 +52,7 @@ async def test_an_api_killed_after_the_request(house: House) -> None:
     house.kill("api")
     await asyncio.gather(asking, return_exceptions=True)
     house.start("api")
-    await house.until(house._is_ready, "the API is back")
+    await house.until_ready()
     await house.until_state(charger_id, "active")
     again = await house.show(charger_id)
     assert again["state"] == "active"
