@@ -1,5 +1,6 @@
 """Every setting of Berth, from the environment (prefix BERTH_)."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -82,6 +83,16 @@ class Settings(BaseSettings):
         None,
         description="A Redis URL (redis://, rediss://), where API processes count requests together; "
         "else each counts for itself.",
+    )
+    worker_build: str | None = Field(
+        None,
+        description="The build id of a worker, such as its release, for Temporal's worker deployments; "
+        "without it workers are unversioned.",
+    )
+    worker_versioning: Literal["pinned", "auto_upgrade"] = Field(
+        "pinned",
+        description="With BERTH_WORKER_BUILD: whether a reservation stays on the build it began with, or "
+        "moves to the current one at its next step.",
     )
     payload_key: SecretStr | None = Field(
         None,
@@ -168,6 +179,13 @@ class Settings(BaseSettings):
             )  # with Temporal's SDK: only who encrypts waits for it
 
             parse_keys(value.get_secret_value())
+        return value
+
+    @field_validator("worker_build")
+    @classmethod
+    def _is_a_build_id(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", value):
+            raise ValueError("must begin with a letter or digit, have only these and . _ + - and 128 at most")
         return value
 
     @field_validator("rate_limit_store")

@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import structlog
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.route import RouteFinder
 from directory import Directory
 from settings import Settings
 from workflows.forward_cancel import ForwardCancelWorkflow
-from workflows.names import RESERVATIONS_QUEUE
+from workflows.names import RESERVATIONS_QUEUE, WORKER_DEPLOYMENT
 from workflows.reservation import ReservationWorkflow
 from workflows.sandbox import SANDBOX
 
@@ -21,7 +22,23 @@ log = structlog.get_logger(__name__)
 WORKFLOWS = [ReservationWorkflow, ForwardCancelWorkflow]
 
 
-def build_worker(client: Client, directory: Directory, task_queue: str = RESERVATIONS_QUEUE) -> Worker:
+def deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:
+    """How the worker takes part in Temporal's worker deployments; None: not at all."""
+    if settings.worker_build is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(WORKER_DEPLOYMENT, settings.worker_build),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior[settings.worker_versioning.upper()],
+    )
+
+
+def build_worker(
+    client: Client,
+    directory: Directory,
+    task_queue: str = RESERVATIONS_QUEUE,
+    deployment: WorkerDeploymentConfig | None = None,
+) -> Worker:
     """A worker for every workflow of Berth; tests give their own task queue."""
     finder = RouteFinder(directory)
     return Worker(
@@ -32,6 +49,7 @@ def build_worker(client: Client, directory: Directory, task_queue: str = RESERVA
         workflow_runner=SANDBOX,
         max_cached_workflows=2000,
         graceful_shutdown_timeout=timedelta(seconds=10),
+        deployment_config=deployment,
     )
 
 
@@ -40,14 +58,20 @@ async def run(settings: Settings, client: Client, directory: Directory) -> None:
 
     Raises whatever stops the worker for good; the process then ends with an error.
     """
-    worker = build_worker(client, directory)
+    worker = build_worker(client, directory, deployment=deployment_config(settings))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     working = asyncio.create_task(worker.run())
     stopping = asyncio.create_task(stop.wait())
-    log.info("worker_started", task_queue=RESERVATIONS_QUEUE, namespace=client.namespace)
+    log.info(
+        "worker_started",
+        task_queue=RESERVATIONS_QUEUE,
+        namespace=client.namespace,
+        build=settings.worker_build,
+        versioning=settings.worker_versioning if settings.worker_build else None,
+    )
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not working.done():

@@ -21,7 +21,7 @@ from launch.namespace import missing_search_attributes
 from launch.ports import is_taken
 from launch.problem import StartError
 from launch.tables import show_json, show_table
-from launch.task_queue import has_pollers
+from launch.task_queue import promotion, queue_workers
 from launch.temporal_cli import CLI_VERSION, OLDEST_SERVER, present_temporal_cli
 from settings import Settings
 from workflows.connection import TemporalUnreachable, connect
@@ -126,9 +126,18 @@ async def _search_attributes(client: Client) -> Finding:
 
 
 async def _worker(client: Client) -> Finding:
-    if await has_pollers(client, RESERVATIONS_QUEUE):
-        return Finding("worker", "ok", f"polls the task queue {RESERVATIONS_QUEUE}")
-    return Finding("worker", "wrong", "none polls: reservations wait", "`berth worker`")
+    workers = await queue_workers(client, RESERVATIONS_QUEUE)
+    if not workers.builds:
+        return Finding("worker", "wrong", "none polls: reservations wait", "`berth worker`")
+    if workers.current in workers.builds:
+        build = "" if workers.current is None else f", build {workers.current} is current"
+        return Finding("worker", "ok", f"polls the task queue {RESERVATIONS_QUEUE}{build}")
+    builds = sorted(build for build in workers.builds if build is not None)
+    detail = (
+        f"of {f'build {builds[-1]}' if builds else 'no build'}, while {workers.current or 'none'} is current"
+    )
+    remedy = f"`{promotion(builds[-1] if builds else None)}`"
+    return Finding("worker", "wrong", f"{detail}: new reservations wait", remedy)
 
 
 async def _guarded(subject: str, look: Callable[[], Awaitable[Finding]]) -> Finding:

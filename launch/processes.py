@@ -72,11 +72,17 @@ def run_worker(settings: Settings) -> None:
 
     Raises TemporalUnreachable when Temporal does not answer within 30 s.
     """
+    from launch.task_queue import warn_unless_current
     from worker import run
+
+    async def work(client: Client, directory: Directory) -> None:
+        if settings.worker_build is not None:
+            await warn_unless_current(client, settings.worker_build)
+        await run(settings, client, directory)
 
     set_up_logs(settings, "worker")
     serve_metrics(settings)
-    _run(_with(settings, connect_patiently, lambda client, directory: run(settings, client, directory)))
+    _run(_with(settings, connect_patiently, work))
 
 
 def run_codec_server(settings: Settings) -> None:

@@ -7,6 +7,9 @@ from temporalio.common import SearchAttributeKey
 RESERVATIONS_QUEUE = "reservations"
 """The task queue of the workflow workers (`worker.py`)."""
 
+WORKER_DEPLOYMENT = "berth"
+"""The worker deployment whose versions are their builds, for who gives them one."""
+
 CHARGER_ID = SearchAttributeKey.for_int("ChargerId")
 PORT_ID = SearchAttributeKey.for_int("PortId")
 RESERVATION_ID = SearchAttributeKey.for_int("ReservationId")

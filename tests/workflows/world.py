@@ -70,6 +70,8 @@ DEV_SERVER = [
     "--dynamic-config-value", "history.timerProcessorMaxPollRPS=5000",
     "--dynamic-config-value", "history.visibilityProcessorMaxPollRPS=5000",
     "--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"',  # each skip costs this much
+    "--dynamic-config-value", 'matching.wv.VersionDrainageStatusVisibilityGracePeriod="100ms"',
+    "--dynamic-config-value", 'matching.wv.VersionDrainageStatusRefreshInterval="100ms"',
     "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=400",
 ]  # fmt: skip
 
@@ -166,12 +168,16 @@ def _said(answer: Answer, expected: type[T]) -> T:
 
 
 class World:
-    """A worker, a gateway's queue and one reservation that stands still until the test moves time."""
+    """A worker, a gateway's queue and one reservation that stands still until the test moves time.
 
-    def __init__(self, env: WorkflowEnvironment) -> None:
+    With a `queue` the test brings the worker itself.
+    """
+
+    def __init__(self, env: WorkflowEnvironment, queue: str | None = None) -> None:
         self.env = env
         self.client: Client = env.client
-        self.queue = f"reservations-{uuid4().hex[:8]}"
+        self.queue = queue or f"reservations-{uuid4().hex[:8]}"
+        self._has_worker = queue is None
         self.gateway_queue = f"gateway-{uuid4().hex[:8]}"
         self.charger = ScriptedCharger(self.gateway_queue)
         self.workflow_id = f"reservation-1-{uuid4().hex[:8]}"
@@ -183,17 +189,19 @@ class World:
         self._workers = [
             Worker(
                 self.client,
+                task_queue=self.gateway_queue,
+                activities=[charger.reserve_now, charger.cancel_reservation],
+            )
+        ]
+        if self._has_worker:
+            worker = Worker(
+                self.client,
                 task_queue=self.queue,
                 workflows=WORKFLOWS,
                 activities=[charger.wait_for_charger, charger.look_at_charger, charger.forget_listener],
                 workflow_runner=SANDBOX,
-            ),
-            Worker(
-                self.client,
-                task_queue=self.gateway_queue,
-                activities=[charger.reserve_now, charger.cancel_reservation],
-            ),
-        ]
+            )
+            self._workers.insert(0, worker)
         for worker in self._workers:
             await worker.__aenter__()
         return self
