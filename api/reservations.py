@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import quote
 
+import structlog
 from fastapi import APIRouter, Depends, Request, Response
 
 from api.answers import answer, written
@@ -49,6 +50,8 @@ from workflows.messages import (
     Route,
     Terms,
 )
+
+log = structlog.get_logger(__name__)
 
 PATH = "/api/ocpp/reservations"
 
@@ -361,6 +364,14 @@ def _without_pending(outcome: CancelOutcome, key: ApiKey) -> CancelOutcome:
 
 
 def _answered(outcome: ReservationOutcome | CancelOutcome) -> Response:
+    log.info(
+        "reserve_answered" if isinstance(outcome, ReservationOutcome) else "cancel_answered",
+        charger_id=outcome.charger_id,
+        reservation_id=outcome.reservation_id,
+        status=outcome.status,
+        reason=outcome.reason,
+        state=outcome.state,
+    )
     if outcome.status != PENDING:
         return answer(outcome, leave_out_unknown=True)
     location = f"{PATH}/{outcome.charger_id}/{outcome.reservation_id}"

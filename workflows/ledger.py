@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
@@ -32,6 +33,8 @@ from workflows.state_count import count_state
 
 FIRST_COMMAND_WITHIN = timedelta(seconds=60)  # update-with-start is not atomic: the update may never come
 TIMELINE_LENGTH = 400
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -220,9 +223,20 @@ class Ledger:
         m.state, m.reason = state, reason
         self.note(state, reason or "")
         count_state(state, reason, m.status)
+        self._log_state(state, reason)
         # Each upsert is a write to the lists' store: a start with a route shows `sending` already.
         if workflow.info().typed_search_attributes.get(RESERVATION_STATE) != state:
             workflow.upsert_search_attributes([RESERVATION_STATE.value_set(state)])
+
+    def _log_state(self, state: ReservationState, reason: str | None) -> None:
+        if not workflow.unsafe.is_replaying():
+            log.info(
+                "reservation_state",
+                charger_id=self.start.charger_id,
+                reservation_id=self.start.reservation_id,
+                state=state,
+                reason=reason,
+            )
 
     def show_terms(self, terms: Terms) -> None:
         """Let lists find the reservation by its port and expiry."""
