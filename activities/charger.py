@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 import structlog
+from opentelemetry import trace
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
@@ -53,7 +54,7 @@ class ChargerCommands:
         unless `request.force`.
         """
         write_before = _deadline(request.write_within)
-        bound = log.bind(charger_id=request.charger_id, reservation_id=request.reservation_id)
+        _name(request)
         try:
             link = self._ready_link(request.charger_id, request.epoch)
             listener = listening(request)
@@ -61,10 +62,10 @@ class ChargerCommands:
                 # Before the frame: what the charger does next must find its listener.
                 is_held = await self._enter(listener, request.force)
             except Exception as error:
-                bound.exception("directory_failed")
+                log.exception("directory_failed")
                 raise NotSent("not_ready") from error
             if is_held:
-                bound.info("reserve_now_not_needed", reason=RESERVED_BY_OTHER)
+                log.info("reserve_now_not_needed", reason=RESERVED_BY_OTHER)
                 return ReserveNowResult(status=ReserveStatus.OCCUPIED, reason=RESERVED_BY_OTHER, sent=False)
             result = await _heartbeating(
                 link.reserve_now(
@@ -75,9 +76,9 @@ class ChargerCommands:
                 )
             )
         except (NotSent, InDoubt) as error:
-            bound.warning("reserve_now_failed", error=str(error))
+            log.warning("reserve_now_failed", error=str(error))
             _fail(error)
-        bound.info("reserve_now_answered", status=result.status, error=result.error, reason=result.reason)
+        log.info("reserve_now_answered", status=result.status, error=result.error, reason=result.reason)
         if result.status is ReserveStatus.ACCEPTED:
             await self._mark_accepted(listener)
         return result
@@ -86,7 +87,7 @@ class ChargerCommands:
     async def cancel_reservation(self, request: CancelReservationInput) -> CancelReservationResult:
         """Cancel a reservation at its charger; Rejected means it holds none with that id (H02.FR.01)."""
         write_before = _deadline(request.write_within)
-        bound = log.bind(charger_id=request.charger_id, reservation_id=request.reservation_id)
+        _name(request)
         try:
             link = self._ready_link(request.charger_id, request.epoch)
             if request.unless_live and await self._is_live(request.charger_id, request.reservation_id):
@@ -97,9 +98,9 @@ class ChargerCommands:
                 )
             )
         except (NotSent, InDoubt) as error:
-            bound.warning("cancel_reservation_failed", error=str(error))
+            log.warning("cancel_reservation_failed", error=str(error))
             _fail(error)
-        bound.info("cancel_reservation_answered", status=result.status, error=result.error)
+        log.info("cancel_reservation_answered", status=result.status, error=result.error)
         return result
 
     def _ready_link(self, charger_id: int, epoch: int | None) -> ChargerLink:
@@ -123,7 +124,7 @@ class ChargerCommands:
         try:
             listeners = await self._directory.live.of_charger(charger_id)
         except Exception as error:
-            log.exception("directory_failed", charger_id=charger_id)
+            log.exception("directory_failed")
             raise NotSent("not_ready") from error
         return any(listener.reservation_id == reservation_id for listener in listeners)
 
@@ -133,6 +134,16 @@ class ChargerCommands:
         except Exception:
             # The charger's Accepted must not be lost over the one-holder check of others.
             log.exception("mark_accepted_failed", workflow_id=listener.workflow_id)
+
+
+def _name(request: ReserveNowInput | CancelReservationInput) -> None:
+    """Have every log line of this activity, and its span, name the charger and the reservation."""
+    structlog.contextvars.bind_contextvars(
+        charger_id=request.charger_id, reservation_id=request.reservation_id
+    )
+    trace.get_current_span().set_attributes(
+        {"berth.charger_id": request.charger_id, "berth.reservation_id": request.reservation_id}
+    )
 
 
 def _deadline(within: timedelta) -> float:

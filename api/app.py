@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
+from starlette.types import Scope
 from temporalio.client import Client
 
 from api import chargers, health, keys, ocpp_messages, reservations, tokens
@@ -35,13 +36,20 @@ A key may make so many requests a minute (200 by default); a 429 says in `Retry-
 begins.
 """
 
-# Its logs would quote bodies, tokens included; Temporal's and ours are traced where they are made.
-_NO_TELEMETRY: Any = {
-    "tracing": False,
+
+def _is_untraced(scope: Scope) -> bool:
+    return not scope["path"].startswith("/api/")  # probes, documentation
+
+
+# A span for each call, once launch/tracing.py has set up where they go. FastAPI's logs would quote bodies,
+# tokens included; Berth has its own, and its own metrics.
+_SPANS_ONLY: Any = {
+    "tracing": True,
     "metrics": False,
     "logs": False,
     "operation_spans": False,
     "auto_configure": False,
+    "exclude": _is_untraced,
 }
 
 
@@ -59,7 +67,7 @@ def create_app(settings: Settings, client: Client, directory: Directory) -> Fast
         redoc_url=None,
         redirect_slashes=False,
         strict_content_type=False,  # JsonRequest decides
-        telemetry=_NO_TELEMETRY,
+        telemetry=_SPANS_ONLY,
     )
     app.state.services = Services(
         settings,

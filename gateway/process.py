@@ -8,14 +8,14 @@ import asyncio
 import contextlib
 import secrets
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 
 from activities.charger import ChargerCommands
 from directory import Directory
@@ -55,12 +55,13 @@ async def run(
     *,
     stop: asyncio.Event | None = None,
     tls: GatewayTls | None = None,
+    interceptors: Sequence[Interceptor] = (),
 ) -> None:
     """Serve chargers until SIGTERM, SIGINT or `stop`, then drain. Raises PortInUse.
 
     Draining: no new command is routed here and new sockets are refused, running activities end (`DRAIN`),
     sockets close with 1012, links are cleared. The client may be lazy: a worker needs one that has connected,
-    which is then made here. With TLS, SIGHUP has its files read anew.
+    which is then made here; `interceptors` are for that worker. With TLS, SIGHUP has its files read anew.
     """
     stop = stop or asyncio.Event()
     incarnation = secrets.token_hex(6)
@@ -104,7 +105,7 @@ async def run(
                 background.append(asyncio.create_task(tell_backlog(directory)))
             last_call = asyncio.Event()
             worker = asyncio.create_task(
-                _work(client, settings, queue, ChargerCommands(registry, directory), last_call)
+                _work(client, settings, queue, ChargerCommands(registry, directory), interceptors, last_call)
             )
             try:
                 await stop.wait()
@@ -145,7 +146,12 @@ async def _beat(directory: Directory, incarnation: str, gateway_id: str, queue: 
 
 
 async def _work(
-    client: Client, settings: Settings, queue: str, commands: ChargerCommands, stop: asyncio.Event
+    client: Client,
+    settings: Settings,
+    queue: str,
+    commands: ChargerCommands,
+    interceptors: Sequence[Interceptor],
+    stop: asyncio.Event,
 ) -> None:
     """Run the activities until the stop; start again whenever Temporal ends it."""
     while not stop.is_set():
@@ -157,6 +163,7 @@ async def _work(
                 connected,
                 task_queue=queue,
                 activities=[commands.reserve_now, commands.cancel_reservation],
+                interceptors=interceptors,
                 max_concurrent_activities=_COMMANDS_AT_ONCE,
                 graceful_shutdown_timeout=DRAIN,
             )

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from opentelemetry import trace
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
@@ -24,6 +25,7 @@ from gateway import frames, message_log, metrics, schemas
 from gateway.capabilities import shown_by
 from gateway.command_answers import read_cancel_answer, read_reserve_answer
 from gateway.dialect import Dialect
+from gateway.frame_span import frame_span, tell_answer
 from gateway.frames import Answer, BrokenAnswer, Call, CallError, CallResult, Malformed, Payload
 from gateway.message_log import Exchange, MessageLog
 from gateway.reports import ChargerReports
@@ -348,7 +350,10 @@ class ChargerSession:
             await self._take_turn(write_before)
             try:
                 await self._make_sure_of_socket(write_before)
-                return await self._exchange(action, payload, call_timeout)
+                with frame_span(action, self.dialect.version, self.charger_id) as span:
+                    answer = await self._exchange(action, payload, call_timeout)
+                    tell_answer(span, answer)
+                return answer
             finally:
                 self._turn.release()
 
@@ -395,6 +400,7 @@ class ChargerSession:
         self, action: str, payload: Payload, call_timeout: timedelta, *, is_inquiry: bool = False
     ) -> Answer:
         message_id = str(uuid4())
+        trace.get_current_span().set_attribute("ocpp.message_id", message_id)
         sent_at = message_log.now()
         call = _OpenCall(message_id, action, _loop().create_future(), _loop().time())
         self._open = call

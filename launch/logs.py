@@ -10,6 +10,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from launch.tracing import is_on
 from settings import Settings
 
 _QUIET = (
@@ -22,13 +23,16 @@ _QUIET = (
 def set_up_logs(settings: Settings, process: str) -> None:
     """Send everything, the libraries' lines too, to stderr in the format of BERTH_LOG_FORMAT.
 
-    `process` (api, gateway, …) stands in every JSON line.
+    `process` (api, gateway, …) stands in every JSON line; with tracing on, each line that belongs to a trace
+    names it.
     """
     level = logging.getLevelName(settings.log_level.upper())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
     ]
+    if is_on():
+        shared.append(_trace_namer())
     rendering = _rendering(_format(settings.log_format), process)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -48,6 +52,18 @@ def set_up_logs(settings: Settings, process: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _trace_namer() -> Processor:
+    from opentelemetry import trace
+
+    def name_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            event["trace_id"] = trace.format_trace_id(context.trace_id)
+        return event
+
+    return name_trace
 
 
 def _format(wanted: Literal["auto", "console", "json"]) -> Literal["console", "json"]:

@@ -3,19 +3,21 @@
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import structlog
 import uvloop
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor
 
 from directory import Directory
 from launch.logs import set_up_logs
 from launch.metrics import serve_metrics
 from launch.ports import require_free
 from launch.problem import StartError
+from launch.tracing import of_commands, of_reservations, tracing
 from settings import Settings
 from tls import CertificateError
 from workflows.connection import TemporalUnreachable, connect
@@ -42,7 +44,9 @@ def run_api(settings: Settings) -> None:
     with _certificates("API_TLS_CERT", "API_TLS_KEY"):
         tls = api_tls(settings)
     serve_metrics(settings)
-    _run(_with(settings, _lazily, lambda client, directory: run(settings, client, directory, tls)))
+    with tracing("api"):
+        connecting = partial(_lazily, interceptors=of_reservations())
+        _run(_with(settings, connecting, lambda client, directory: run(settings, client, directory, tls)))
 
 
 def run_gateway(settings: Settings, gateway_id: str) -> None:
@@ -58,13 +62,17 @@ def run_gateway(settings: Settings, gateway_id: str) -> None:
     with _certificates("GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY", "GATEWAY_CLIENT_CA"):
         tls = gateway_tls(settings)
     serve_metrics(settings)
-    _run(
-        _with(
-            settings,
-            _lazily,
-            lambda client, directory: run(settings, gateway_id, client, directory, tls=tls),
+    with tracing("gateway", gateway_id):
+        commands = of_commands()
+        _run(
+            _with(
+                settings,
+                _lazily,
+                lambda client, directory: run(
+                    settings, gateway_id, client, directory, tls=tls, interceptors=commands
+                ),
+            )
         )
-    )
 
 
 def run_worker(settings: Settings) -> None:
@@ -82,7 +90,8 @@ def run_worker(settings: Settings) -> None:
 
     set_up_logs(settings, "worker")
     serve_metrics(settings)
-    _run(_with(settings, connect_patiently, work))
+    with tracing("worker"):
+        _run(_with(settings, partial(connect_patiently, interceptors=of_reservations()), work))
 
 
 def run_codec_server(settings: Settings) -> None:
@@ -137,13 +146,15 @@ def run_simulator(
         raise StartError(f"--personality: {error}") from error
 
 
-async def connect_patiently(settings: Settings, within: float = WAIT_FOR_TEMPORAL) -> Client:
+async def connect_patiently(
+    settings: Settings, within: float = WAIT_FOR_TEMPORAL, *, interceptors: Sequence[Interceptor] = ()
+) -> Client:
     """A connected client, as soon as Temporal answers. Raises TemporalUnreachable after `within` seconds."""
     deadline = time.monotonic() + within
     has_said_so = False
     while True:
         try:
-            return await connect(settings.payload_key)
+            return await connect(settings.payload_key, interceptors=interceptors)
         except TemporalUnreachable as error:
             if time.monotonic() > deadline:
                 raise
@@ -166,8 +177,8 @@ async def _with(settings: Settings, connecting: Callable[[Settings], Awaitable[C
         await work(await connecting(settings), directory)
 
 
-async def _lazily(settings: Settings) -> Client:
-    return await connect(settings.payload_key, lazy=True)
+async def _lazily(settings: Settings, *, interceptors: Sequence[Interceptor] = ()) -> Client:
+    return await connect(settings.payload_key, lazy=True, interceptors=interceptors)
 
 
 def _run(process: Coroutine[Any, Any, None]) -> None:

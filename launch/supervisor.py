@@ -159,8 +159,12 @@ class Supervisor:
             Program(
                 "temporal",
                 self._temporal.command(),
-                # Our keys are none of its business.
-                {name: value for name, value in os.environ.items() if not name.startswith("BERTH_")},
+                # Our keys are none of its business, nor where our traces go.
+                {
+                    name: value
+                    for name, value in os.environ.items()
+                    if not name.startswith(("BERTH_", "OTEL_"))
+                },
                 stop_within=_STOP_WITHIN["temporal"],
                 log=self._temporal.log,
             )

@@ -16,7 +16,7 @@ KEPT = frozenset({"BERTH_TEMPORAL_CLI"})
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the settings of the person who runs it."""
     for name in os.environ:
-        if name.startswith(("BERTH_", "TEMPORAL_")) and name not in KEPT:
+        if name.startswith(("BERTH_", "TEMPORAL_", "OTEL_")) and name not in KEPT:
             monkeypatch.delenv(name)
 
 

@@ -40,5 +40,8 @@ class _Sandbox(SandboxedWorkflowRunner):
         return _WithoutContexts(super().create_instance(det))
 
 
-# Our own modules hold no state: passing them through spares each run importing them anew.
-SANDBOX = _Sandbox(restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows"))
+# Our own modules hold no state: passing them through spares each run importing them anew. Traces are told of
+# by the interceptors outside.
+SANDBOX = _Sandbox(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows", "opentelemetry")
+)

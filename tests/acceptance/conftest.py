@@ -23,7 +23,7 @@ async def shared_house(tmp_path_factory: pytest.TempPathFactory, temporal_cli: P
     """A house in a hurry; each test brings chargers of its own."""
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
-            if name.startswith(("BERTH_", "TEMPORAL_")) and name not in KEPT:
+            if name.startswith(("BERTH_", "TEMPORAL_", "OTEL_")) and name not in KEPT:
                 patch.delenv(name)
         house = House(
             tmp_path_factory.mktemp("house"),

@@ -15,6 +15,7 @@ from typer.main import get_command
 
 import cli
 from gateway.process import DRAIN
+from launch.tracing import ENDPOINTS
 from settings import Settings
 from tests.launch.commands import ROOT
 
@@ -104,6 +105,12 @@ def test_every_variable_of_our_processes_is_read_by_them() -> None:
     (configuration,) = (each["data"] for each in resources() if each["kind"] == "ConfigMap")
     assert_read(configuration | secret()["stringData"])
     assert set(re.findall(r"\bBERTH_\w+", (ROOT / "Dockerfile").read_text("utf-8"))) <= SETTINGS
+
+
+def test_the_lines_to_uncomment_for_traces_name_what_switches_them_on() -> None:
+    for file in (ROOT / "compose.yaml", MANIFESTS / "configuration.yaml"):
+        (name,) = re.findall(r"# (OTEL_\w+): http://", file.read_text("utf-8"))
+        assert name in ENDPOINTS
 
 
 def test_every_variable_that_compose_needs_is_in_the_example() -> None:

@@ -1,6 +1,9 @@
 """A release must replay the histories of the reservations that sleep through it."""
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
@@ -8,6 +11,7 @@ from temporalio.worker import Replayer
 from tests.workflows.record_histories import HISTORIES, STORIES
 from worker import WORKFLOWS
 from workflows.sandbox import SANDBOX
+from workflows.tracing import ReservationTracing
 
 HELP = (
     "This change of the workflow would break reservations that are under way. Put it behind "
@@ -22,6 +26,22 @@ async def test_a_stored_history_replays(name: str) -> None:
     replayer = Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter, workflow_runner=SANDBOX)
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     assert result.replay_failure is None, HELP.format(name=name) + f"\n{result.replay_failure}"
+
+
+async def test_a_history_from_before_tracing_replays_with_it_and_makes_no_span() -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    tracing = ReservationTracing(provider.get_tracer("test"), always_create_workflow_spans=True)
+    replayer = Replayer(
+        workflows=WORKFLOWS,
+        data_converter=pydantic_data_converter,
+        workflow_runner=SANDBOX,
+        interceptors=[tracing],
+    )
+    history = WorkflowHistory.from_json("cancelled", (HISTORIES / "cancelled.json").read_text())
+    await replayer.replay_workflow(history)
+    assert kept.get_finished_spans() == ()
 
 
 def test_every_story_has_its_history_and_every_history_its_story() -> None:
