@@ -21,7 +21,7 @@ from launch.namespace import missing_search_attributes
 from launch.ports import is_taken
 from launch.problem import StartError
 from launch.tables import show_json, show_table
-from launch.task_queue import promotion, queue_workers
+from launch.task_queue import QueueWorkers, draining_builds, promotion, queue_workers
 from launch.temporal_cli import CLI_VERSION, OLDEST_SERVER, present_temporal_cli
 from settings import Settings
 from workflows.connection import TemporalUnreachable, connect
@@ -126,18 +126,29 @@ async def _search_attributes(client: Client) -> Finding:
 
 
 async def _worker(client: Client) -> Finding:
-    workers = await queue_workers(client, RESERVATIONS_QUEUE)
+    return about_workers(await queue_workers(client, RESERVATIONS_QUEUE), await draining_builds(client))
+
+
+def about_workers(workers: QueueWorkers, draining: frozenset[str]) -> Finding:
+    """Whether every reservation, new or pinned to a build that was current before, has a worker."""
     if not workers.builds:
         return Finding("worker", "wrong", "none polls: reservations wait", "`berth worker`")
-    if workers.current in workers.builds:
-        build = "" if workers.current is None else f", build {workers.current} is current"
-        return Finding("worker", "ok", f"polls the task queue {RESERVATIONS_QUEUE}{build}")
-    builds = sorted(build for build in workers.builds if build is not None)
-    detail = (
-        f"of {f'build {builds[-1]}' if builds else 'no build'}, while {workers.current or 'none'} is current"
-    )
-    remedy = f"`{promotion(builds[-1] if builds else None)}`"
-    return Finding("worker", "wrong", f"{detail}: new reservations wait", remedy)
+    if workers.current not in workers.builds:
+        builds = sorted(build for build in workers.builds if build is not None)
+        detail = (
+            f"of {f'build {builds[-1]}' if builds else 'no build'}, "
+            f"while {workers.current or 'none'} is current: new reservations wait"
+        )
+        return Finding("worker", "wrong", detail, f"`{promotion(builds[-1] if builds else None)}`")
+    abandoned = sorted(draining - workers.builds)
+    if abandoned:
+        detail = (
+            f"none of build {', '.join(abandoned)} polls, which is not drained: what is pinned to it waits"
+        )
+        remedy = f"`berth worker` with BERTH_WORKER_BUILD={abandoned[0]}, or move its reservations"
+        return Finding("worker", "attention", detail, remedy)
+    build = "" if workers.current is None else f", build {workers.current} is current"
+    return Finding("worker", "ok", f"polls the task queue {RESERVATIONS_QUEUE}{build}")
 
 
 async def _guarded(subject: str, look: Callable[[], Awaitable[Finding]]) -> Finding:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import structlog
-from temporalio.api.enums.v1 import TaskQueueType, WorkerVersioningMode
+from temporalio.api.enums.v1 import TaskQueueType, VersionDrainageStatus, WorkerVersioningMode
 from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, DescribeWorkerDeploymentRequest
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from workflows.names import RESERVATIONS_QUEUE, WORKER_DEPLOYMENT
 
@@ -35,6 +35,25 @@ async def queue_workers(client: Client, name: str) -> QueueWorkers:
     )
     current = answer.versioning_info.current_deployment_version.build_id
     return QueueWorkers(frozenset(map(_build, answer.pollers)), current or None)
+
+
+async def draining_builds(client: Client) -> frozenset[str]:
+    """Builds that are not current any more and have reservations still, as far as Temporal knows yet.
+
+    Raises RPCError.
+    """
+    request = DescribeWorkerDeploymentRequest(namespace=client.namespace, deployment_name=WORKER_DEPLOYMENT)
+    try:
+        answer = await client.workflow_service.describe_worker_deployment(request)
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:  # no worker ever had a build
+            return frozenset()
+        raise
+    draining = VersionDrainageStatus.VERSION_DRAINAGE_STATUS_DRAINING
+    summaries = answer.worker_deployment_info.version_summaries
+    return frozenset(
+        each.deployment_version.build_id for each in summaries if each.drainage_status == draining
+    )
 
 
 async def has_pollers(client: Client, name: str) -> bool:

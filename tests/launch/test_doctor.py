@@ -12,8 +12,9 @@ from sqlalchemy import make_url
 from directory import Directory, migrate_async
 from directory.connections import connect
 from directory.tables import gateways
-from launch.doctor import Finding, examine, show
+from launch.doctor import Finding, about_workers, examine, show
 from launch.ports import free_port
+from launch.task_queue import QueueWorkers
 from launch.temporal_server import TemporalServer
 from settings import Settings
 from tests.directory.time_passes import age
@@ -82,6 +83,24 @@ async def test_a_temporal_without_a_worker_is_noticed(
     assert "server 1." in found["Temporal"].detail
     assert found["search attributes"].state == "ok"
     assert (found["worker"].state, found["worker"].remedy) == ("wrong", "`berth worker`")
+
+
+def test_workers_of_builds_are_told_from_the_current_one() -> None:
+    def about(current: str | None, *builds: str | None, draining: str = "") -> tuple[str, str, str | None]:
+        finding = about_workers(QueueWorkers(frozenset(builds), current), frozenset(draining))
+        return finding.state, finding.detail, finding.remedy
+
+    promote = "temporal worker deployment set-current-version --deployment-name berth"
+    assert about(None, None, "A")[0] == about("B", "A", "B", draining="A")[0] == "ok"
+    assert about("A", None) == (
+        "wrong", "of no build, while A is current: new reservations wait", f"`{promote} --unversioned`"
+    )  # fmt: skip
+    assert about("A", "B") == (
+        "wrong", "of build B, while A is current: new reservations wait", f"`{promote} --build-id B`"
+    )  # fmt: skip
+    state, detail, remedy = about("B", "B", draining="A")
+    assert (state, detail.startswith("none of build A polls")) == ("attention", True)
+    assert "BERTH_WORKER_BUILD=A" in (remedy or "")
 
 
 async def test_a_namespace_that_is_not_there_is_noticed(

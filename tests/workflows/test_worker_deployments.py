@@ -14,22 +14,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from temporalio.api.enums.v1 import VersionDrainageStatus
-from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from directory import Directory, NewCharger, migrate_async
 from launch.doctor import Finding, examine
 from launch.parent_death import mortal
-from launch.task_queue import promotion, queue_workers
+from launch.task_queue import draining_builds, promotion, queue_workers
 from settings import Settings
 from tests.launch.commands import ROOT
 from tests.workflows.world import QUICK, World
 from worker import build_worker, deployment_config
 from workflows.forward_cancel import ForwardCancelWorkflow
 from workflows.messages import CancelStatus, ForwardCancelInput, ReservationState, ReserveStatus
-from workflows.names import RESERVATIONS_QUEUE, WORKER_DEPLOYMENT
+from workflows.names import RESERVATIONS_QUEUE
 
 MOVE = (
     "temporal workflow update-options --versioning-override-behavior auto_upgrade "
@@ -85,21 +83,10 @@ class Yard:
         assert (await reservation.reserve()).status == ReserveStatus.ACCEPTED
         return reservation
 
-    async def drains(self, build: str) -> str:
-        """How far a build is from having no reservations."""
-        answer = await self.env.client.workflow_service.describe_worker_deployment(
-            DescribeWorkerDeploymentRequest(
-                namespace=self.env.client.namespace, deployment_name=WORKER_DEPLOYMENT
-            )
-        )
-        summaries = answer.worker_deployment_info.version_summaries
-        (status,) = (each.drainage_status for each in summaries if each.deployment_version.build_id == build)
-        return VersionDrainageStatus.Name(status).removeprefix("VERSION_DRAINAGE_STATUS_").lower()
-
-    async def until_drains(self, build: str, wanted: str) -> None:
-        """Wait until Temporal says so."""
+    async def until_drained(self, build: str) -> None:
+        """Wait until Temporal says that no reservation is left on it."""
         async with asyncio.timeout(20):
-            while await self.drains(build) != wanted:
+            while build in await draining_builds(self.env.client):
                 await asyncio.sleep(0.1)
 
     async def until_known(self, build: str) -> None:
@@ -158,7 +145,7 @@ async def test_a_pinned_reservation_ends_on_the_build_it_began_with(yard: Yard) 
     await yard.worker("B")
     await yard.promote("B")
     assert await cancelled(await yard.active()) == ["B"]
-    assert await yard.drains("A") == "draining"
+    assert await draining_builds(yard.env.client) == {"A"}
 
     await waiting.come_online()
     await waiting.until(lambda shown: shown.state == ReservationState.ACTIVE)
@@ -170,7 +157,7 @@ async def test_a_pinned_reservation_ends_on_the_build_it_began_with(yard: Yard) 
         while not await is_free_to_move(moved):
             await asyncio.sleep(0.1)
     assert await cancelled(moved) == ["A", "B"]
-    await yard.until_drains("A", "drained")
+    await yard.until_drained("A")
 
 
 async def test_a_reservation_that_upgrades_by_itself_goes_on_with_the_current_build(yard: Yard) -> None:
