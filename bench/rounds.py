@@ -1,6 +1,6 @@
 """Rounds of load on several paths, side by side and in turn, and how what they show compares.
 
-What else the machine does hits all of them; a ratio is the median of the ratios of neighbouring rounds.
+What else the machine does hits all of them: what is compared are neighbouring rounds.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from bench.usage import cpu_seconds
 WARM_UP = 40
 CONCURRENCY = 16
 TIME_LIMIT = 70.0  # seconds for either kind of rounds; a busy machine gets fewer of them
-PAUSE = 1.0  # seconds between rounds: what one path still does must not burden the other
+FEWEST = 2  # rounds, however busy it is
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,30 @@ class Plan:
     latency_count: int
     rate_rounds: int
     rate_count: int
+    latency_pause: float = 1.0
+    """Seconds after a round: what one path still does must not burden the other."""
+    rate_pause: float = 1.0
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How two paths compare, in each pair of neighbouring rounds."""
+
+    values: list[float]
+
+    @classmethod
+    def of(cls, ours: list[float], theirs: list[float]) -> "Ratio":
+        """Round by round."""
+        return cls([one / other for one, other in zip(ours, theirs, strict=True)])
+
+    @property
+    def median(self) -> float:
+        """The one that counts."""
+        return statistics.median(self.values)
+
+    def __str__(self) -> str:
+        low, _, high = statistics.quantiles(self.values, n=4, method="inclusive")
+        return f"{self.median:.2f} × ({low:.2f} to {high:.2f})"
 
 
 @dataclass
@@ -40,13 +64,13 @@ class Seen:
     crowded: list[Round] = field(default_factory=list)
     cpu: Counter[str] = field(default_factory=Counter)  # seconds, by process, of the crowded rounds
 
-    def p50_over(self, other: "Seen") -> float:
+    def p50_over(self, other: "Seen") -> Ratio:
         """How its latency compares with that of another path."""
-        return _median_ratio([one.p50 for one in self.alone], [one.p50 for one in other.alone])
+        return Ratio.of([one.p50 for one in self.alone], [one.p50 for one in other.alone])
 
-    def rate_over(self, other: "Seen") -> float:
+    def rate_over(self, other: "Seen") -> Ratio:
         """How its rate compares with that of another path."""
-        return _median_ratio([one.rate for one in self.crowded], [one.rate for one in other.crowded])
+        return Ratio.of([one.rate for one in self.crowded], [one.rate for one in other.crowded])
 
     def latency(self) -> Figure:
         """Percentiles of the rounds alone."""
@@ -65,10 +89,17 @@ class Seen:
 
     def cost(self) -> Figure:
         """CPU of a reservation: says where a difference comes from, whatever else the machine does."""
+        each = self._cpu_of_one()
+        parts = ", ".join(f"{name} {seconds * 1000:.1f}" for name, seconds in each.items())
+        return Figure(f"CPU of one, {self.path.name}", f"{sum(each.values()) * 1000:.0f} ms: {parts}")
+
+    def cost_over(self, other: "Seen") -> float:
+        """How the CPU of a reservation compares with that of another path."""
+        return sum(self._cpu_of_one().values()) / sum(other._cpu_of_one().values())
+
+    def _cpu_of_one(self) -> dict[str, float]:
         count = sum(len(one.latencies) for one in self.crowded)
-        each = {name: seconds * 1000 / count for name, seconds in self.cpu.items()}
-        parts = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in each.items())
-        return Figure(f"CPU of one, {self.path.name}", f"{sum(each.values()):.0f} ms: {parts}")
+        return {name: seconds / count for name, seconds in self.cpu.items()}
 
 
 async def in_turn(paths: Sequence[Path], plan: Plan) -> list[Seen]:
@@ -76,26 +107,22 @@ async def in_turn(paths: Sequence[Path], plan: Plan) -> list[Seen]:
     all_seen = [Seen(path) for path in paths]
     for seen in all_seen:
         await load(seen.path, WARM_UP, CONCURRENCY // 2)
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(plan.rate_pause)
     for turn in _turns(all_seen, plan.latency_rounds):
         for seen in turn:
             seen.alone.append(await load(seen.path, plan.latency_count, 1))
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(plan.latency_pause)
     for turn in _turns(all_seen, plan.rate_rounds):
         for seen in turn:
             seen.cpu.subtract(cpu_seconds(seen.path.processes))
             seen.crowded.append(await load(seen.path, plan.rate_count, CONCURRENCY))
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(plan.rate_pause)
             seen.cpu.update(cpu_seconds(seen.path.processes))
     return all_seen
 
 
 def _turns(all_seen: list[Seen], count: int) -> Iterator[list[Seen]]:
     deadline = time.monotonic() + TIME_LIMIT
-    for number in itertools.takewhile(lambda _: time.monotonic() < deadline, range(count)):
+    for number in itertools.takewhile(lambda it: it < FEWEST or time.monotonic() < deadline, range(count)):
         first = number % len(all_seen)
         yield all_seen[first:] + all_seen[:first]
-
-
-def _median_ratio(ours: list[float], theirs: list[float]) -> float:
-    return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))

@@ -1,0 +1,64 @@
+"""Takes whatever is posted to it, and throws it away: a collector of traces, a receiver of webhooks.
+
+A process of its own. A GET tells how many posts there were.
+
+    python -c 'from bench.sink import main; main()' PORT
+"""
+
+import asyncio
+import re
+import sys
+from dataclasses import dataclass
+
+import httpx
+import uvloop
+
+from bench.house import BERTH, House
+from launch.ports import free_port
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Sink:
+    """One that runs."""
+
+    url: str
+
+    async def count(self) -> int:
+        """How many posts it got."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return int((await http.get(self.url)).text)
+
+
+async def start_sink(house: House, name: str) -> Sink:
+    """Start one. Raises RuntimeError."""
+    port = free_port()
+    house.start(name, [BERTH[0], "-c", "from bench.sink import main; main()", str(port)])
+    await house.until_listening(port)
+    return Sink(f"http://127.0.0.1:{port}")
+
+
+async def _take(port: int) -> None:
+    count = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = _LENGTH.search(head)
+                await reader.readexactly(int(length[1]) if length else 0)
+                count += head.startswith(b"POST ")
+                body = b"" if head.startswith(b"POST ") else str(count).encode()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        except (asyncio.IncompleteReadError, ConnectionError):  # they have gone
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    await server.serve_forever()
+
+
+def main() -> None:
+    """Serve until ended."""
+    uvloop.run(_take(int(sys.argv[1])))
