@@ -1,10 +1,11 @@
-"""What every tier of tests shares: a clean environment, and the Temporal tool."""
+"""What every tier of tests shares: a clean environment, the Temporal tool, a directory to copy."""
 
 import os
 from pathlib import Path
 
 import pytest
 
+from directory import migrate
 from launch import ports
 from launch.temporal_cli import find_temporal_cli
 
@@ -24,6 +25,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def temporal_cli() -> Path:
     """The Temporal command line tool; getting it may take minutes the first time. Fails without one."""
     return find_temporal_cli()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the schema, to copy."""
+    file = tmp_path_factory.mktemp("directory") / "template.db"
+    migrate(f"sqlite+aiosqlite:///{file}")
+    return file
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The API as callers see it: a real directory, a real Temporal server, a workflow that keeps to a script."""
 
 import itertools
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.app import close, create_app
-from directory import Charger, Directory, NewCharger, NewPort, migrate_async
+from directory import Charger, Directory, NewCharger, NewPort
 from settings import Settings
 from tests.api.scripted import SCRIPTS, Script, ScriptedForwardCancel, ScriptedReservation
 from workflows.names import SEARCH_ATTRIBUTES
@@ -86,11 +87,10 @@ def script(number: int) -> Iterator[Script]:
 
 
 @pytest.fixture
-async def directory(tmp_path: Path) -> AsyncIterator[Directory]:
+async def directory(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Directory]:
     """An empty directory of this test's own."""
-    url = f"sqlite+aiosqlite:///{tmp_path}/berth.db"
-    await migrate_async(url)
-    async with await Directory.open(url) as directory:
+    file = shutil.copy(migrated_file, tmp_path / "berth.db")
+    async with await Directory.open(f"sqlite+aiosqlite:///{file}") as directory:
         yield directory
 
 

@@ -1,5 +1,6 @@
 """What the command line's tests speak to."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from tests.cli.odd_server import OddServer, odd_server
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(migrated_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """A Berth of this test's own, without a Temporal; the commands know it and have every right."""
+    shutil.copy(migrated_file, tmp_path / "berth.db")
     with running(tmp_path) as house:
         point_at(house.url, house.key, monkeypatch)
         yield house

@@ -15,7 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.app import close, create_app
-from directory import Directory, migrate_async
+from directory import Directory
 from settings import Settings
 from tests.api.scripted import ScriptedForwardCancel, ScriptedReservation
 
@@ -44,7 +44,9 @@ class House:
 
 @contextmanager
 def running(folder: Path, temporal: str | None = None, queue: str = "reservations") -> Iterator[House]:
-    """It runs for the length of a block; `temporal` is the address of a server, None = it is away.
+    """It runs for the length of a block, on the `berth.db` of `folder`, which has the schema.
+
+    `temporal` is the address of a server, None = it is away.
 
     With one, a worker runs scripted reservations.
     """
@@ -54,7 +56,6 @@ def running(folder: Path, temporal: str | None = None, queue: str = "reservation
 
     async def serve() -> None:
         url = f"sqlite+aiosqlite:///{folder}/berth.db"
-        await migrate_async(url)
         client = await Client.connect(
             temporal or "127.0.0.1:1", data_converter=pydantic_data_converter, lazy=temporal is None
         )

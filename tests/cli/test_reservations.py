@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -30,11 +31,14 @@ def temporal(temporal_cli: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def house(tmp_path: Path, temporal: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(
+    migrated_file: Path, tmp_path: Path, temporal: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[House]:
     """A Berth with a worker and a charger that is online; its ports are 1 and 2."""
     queue = f"reservations-{uuid4().hex}"
     monkeypatch.setattr("api.reservations_client.RESERVATIONS_QUEUE", queue)
     monkeypatch.setattr("api.forwarded_cancels.RESERVATIONS_QUEUE", queue)
+    shutil.copy(migrated_file, tmp_path / "berth.db")
     with running(tmp_path, temporal, queue) as house:
         point_at(house.url, house.key, monkeypatch)
 

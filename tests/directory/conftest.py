@@ -22,14 +22,6 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with the schema, to copy."""
-    file = tmp_path_factory.mktemp("directory") / "template.db"
-    migrate(f"sqlite+aiosqlite:///{file}")
-    return file
-
-
-@pytest.fixture(scope="session")
 def migrated_database(postgres: PostgresServer) -> str:
     """The name of a PostgreSQL database with the schema, to copy."""
     name = postgres.create_database()

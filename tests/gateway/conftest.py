@@ -6,16 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from directory import Charger, Directory, NewCharger, NewPort, migrate
+from directory import Charger, Directory, NewCharger, NewPort
 from tests.gateway.house import House, Temporal
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with the schema, to copy."""
-    file = tmp_path_factory.mktemp("directory") / "template.db"
-    migrate(f"sqlite+aiosqlite:///{file}")
-    return file
 
 
 @pytest.fixture
