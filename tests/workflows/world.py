@@ -13,9 +13,10 @@ from temporalio.client import Client, WithStartWorkflowOperation, WorkflowExecut
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
+from temporalio.testing import TimeSkipper, WorkflowEnvironment
 from temporalio.worker import Worker
 
+from launch.temporal_server import TIME_SKIPPING
 from worker import WORKFLOWS
 from workflows.messages import (
     CHARGER_OFFLINE,
@@ -64,16 +65,19 @@ NOT_CONNECTED = NotSentDetail(cause="not_connected")
 QUICK = Policy(schedule_to_start=timedelta(seconds=1), heartbeat_timeout=timedelta(seconds=2))
 
 
+SERVER_CONFIG = TIME_SKIPPING | {
+    "history.transferProcessorMaxPollRPS": "5000",
+    "history.timerProcessorMaxPollRPS": "5000",
+    "history.visibilityProcessorMaxPollRPS": "5000",
+    "history.timerProcessorMaxTimeShift": '"10ms"',  # each skip costs this much
+    "matching.wv.VersionDrainageStatusVisibilityGracePeriod": '"100ms"',
+    "matching.wv.VersionDrainageStatusRefreshInterval": '"100ms"',
+    "limit.historyCount.suggestContinueAsNew": "400",
+}
+
 DEV_SERVER = [
-    "--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true",
-    "--dynamic-config-value", "history.transferProcessorMaxPollRPS=5000",
-    "--dynamic-config-value", "history.timerProcessorMaxPollRPS=5000",
-    "--dynamic-config-value", "history.visibilityProcessorMaxPollRPS=5000",
-    "--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"',  # each skip costs this much
-    "--dynamic-config-value", 'matching.wv.VersionDrainageStatusVisibilityGracePeriod="100ms"',
-    "--dynamic-config-value", 'matching.wv.VersionDrainageStatusRefreshInterval="100ms"',
-    "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=400",
-]  # fmt: skip
+    word for key, value in SERVER_CONFIG.items() for word in ("--dynamic-config-value", f"{key}={value}")
+]
 
 
 class ScriptedCharger:
@@ -173,7 +177,7 @@ class World:
     With a `queue` the test brings the worker itself.
     """
 
-    def __init__(self, env: WorkflowEnvironment, queue: str | None = None) -> None:
+    def __init__(self, env: WorkflowEnvironment | TimeSkipper, queue: str | None = None) -> None:
         self.env = env
         self.client: Client = env.client
         self.queue = queue or f"reservations-{uuid4().hex[:8]}"
