@@ -2,17 +2,36 @@
 
 import asyncio
 import time
+from itertools import count
 
 import pytest
 
 from tests.acceptance.house import House
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture
+def house(shared_house: House) -> House:
+    """One for all: no test here does anything to a process."""
+    return shared_house
+
+
+@pytest.fixture
+def identity() -> str:
+    """A charger that no other test has."""
+    return f"PATH-{next(_NUMBERS)}"
+
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
-async def test_a_port_is_held_for_a_token_and_given_free_on_cancel(house: House, version: str) -> None:
-    charger = await house.charger(version=version)
-    port_id = await house.port_id("CP-1")
-    charger_id = (await house.about("CP-1"))["id"]
+async def test_a_port_is_held_for_a_token_and_given_free_on_cancel(
+    house: House, identity: str, version: str
+) -> None:
+    charger = await house.charger(identity, version=version)
+    port_id = await house.port_id(identity)
+    charger_id = (await house.about(identity))["id"]
 
     response = await house.reserve(port_id)
 
@@ -30,10 +49,10 @@ async def test_a_port_is_held_for_a_token_and_given_free_on_cancel(house: House,
 
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
-async def test_a_reservation_ends_at_its_expiry_date(house: House, version: str) -> None:
-    charger = await house.charger(version=version)
-    charger_id = (await house.about("CP-1"))["id"]
-    await house.reserve(await house.port_id("CP-1"), seconds=3)
+async def test_a_reservation_ends_at_its_expiry_date(house: House, identity: str, version: str) -> None:
+    charger = await house.charger(identity, version=version)
+    charger_id = (await house.about(identity))["id"]
+    await house.reserve(await house.port_id(identity), seconds=3)
     ended = await house.until_state(charger_id, "expired")
     assert ended["endedAt"] is not None
     assert charger.reservations == {}
@@ -41,27 +60,27 @@ async def test_a_reservation_ends_at_its_expiry_date(house: House, version: str)
     assert charger.received("CancelReservation") == []
 
 
-async def test_a_driver_uses_the_reservation(house: House) -> None:
-    charger = await house.charger()
-    charger_id = (await house.about("CP-1"))["id"]
-    await house.reserve(await house.port_id("CP-1"))
+async def test_a_driver_uses_the_reservation(house: House, identity: str) -> None:
+    charger = await house.charger(identity)
+    charger_id = (await house.about(identity))["id"]
+    await house.reserve(await house.port_id(identity))
     await charger.start_charging("CARD-1", 1)
     ended = await house.until_state(charger_id, "used")
     assert "transaction" in ended["evidence"]
 
 
-async def test_a_refusal_is_told_as_the_charger_said_it(house: House) -> None:
-    charger = await house.charger()
+async def test_a_refusal_is_told_as_the_charger_said_it(house: House, identity: str) -> None:
+    charger = await house.charger(identity)
     await charger.fault(1)
-    response = await house.reserve(await house.port_id("CP-1"))
+    response = await house.reserve(await house.port_id(identity))
     assert response.json()["data"]["status"] == "Faulted"
     assert response.json()["data"]["state"] == "rejected"
 
 
-async def test_bad_requests_reach_no_charger_and_start_nothing(house: House) -> None:
-    charger = await house.charger()
-    port_id = await house.port_id("CP-1")
-    charger_id = (await house.about("CP-1"))["id"]
+async def test_bad_requests_reach_no_charger_and_start_nothing(house: House, identity: str) -> None:
+    charger = await house.charger(identity)
+    port_id = await house.port_id(identity)
+    charger_id = (await house.about(identity))["id"]
 
     past = await house.reserve(port_id, seconds=-60)
     assert (past.status_code, past.json()) == (400, {"error": "expiryDate: must be in the future"})
@@ -77,12 +96,14 @@ async def test_bad_requests_reach_no_charger_and_start_nothing(house: House) -> 
     assert nothing.status_code == 404
 
 
-async def test_an_offline_charger_is_served_within_two_seconds_of_its_return(house: House) -> None:
-    charger = await house.charger()
-    port_id = await house.port_id("CP-1")
-    charger_id = (await house.about("CP-1"))["id"]
+async def test_an_offline_charger_is_served_within_two_seconds_of_its_return(
+    house: House, identity: str
+) -> None:
+    charger = await house.charger(identity)
+    port_id = await house.port_id(identity)
+    charger_id = (await house.about(identity))["id"]
     await charger.disconnect()
-    await house.until_online("CP-1", False)
+    await house.until_online(identity, False)
 
     asked_at = time.monotonic()
     response = await house.reserve(port_id)
@@ -99,8 +120,8 @@ async def test_an_offline_charger_is_served_within_two_seconds_of_its_return(hou
     assert charger.reservations[7][:2] == (1, "CARD-1")
 
 
-async def test_a_charger_that_never_connects_is_never_sent_anything(house: House) -> None:
-    known = await house.register("CP-9")
+async def test_a_charger_that_never_connects_is_never_sent_anything(house: House, identity: str) -> None:
+    known = await house.register(identity)
     response = await house.reserve(known["ports"][0]["id"], seconds=3)
     assert response.status_code == 202
     ended = await house.until_state(known["id"], "expired")
