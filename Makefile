@@ -4,6 +4,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
+# Code is compiled once: the tests start a hundred processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help up test chaos check docs bench format lock
 
 help: ## Show this list
@@ -14,7 +17,7 @@ up: .venv/.run ## Run everything here: Temporal with its UI, API, gateway, worke
 
 test: .venv/.dev .venv/.client-generator ## Run every test
 	@$(BIN)/python -m launch.temporal_cli >/dev/null
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 chaos: .venv/.dev ## Kill processes at random and let storms blow, for half an hour (CHAOS_ROUNDS, CHAOS_SEED)
 	@$(BIN)/python -m launch.temporal_cli >/dev/null

@@ -12,6 +12,18 @@ from launch.temporal_cli import find_temporal_cli
 KEPT = frozenset({"BERTH_TEMPORAL_CLI"})
 """Says where a tool is, not how Berth behaves."""
 
+LONG = ("chaos", "test_model.py", "acceptance")
+"""Folders and files that take minutes, mostly waiting; the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long: whichever process got it last would keep the others waiting."""
+
+    def place(item: pytest.Item) -> int:
+        return next((i for i, name in enumerate(LONG) if name in item.path.parts), len(LONG))
+
+    items.sort(key=place)
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
