@@ -40,6 +40,11 @@ async def replace(house: House, process: str) -> datetime:
     return gone_at
 
 
+def migrations(code: Path) -> set[str]:
+    """The steps that a release's database has gone."""
+    return {path.name for path in (code / "directory" / "migrations" / "versions").glob("v*.py")}
+
+
 async def reserved_numbers(house: House) -> set[tuple[int, int]]:
     """Charger and number of every reservation in the list."""
     response = await house.http.get("/api/ocpp/reservations")
@@ -89,3 +94,9 @@ async def test_reservations_that_sleep_live_to_their_right_ends(
         await north.is_in(long, "cancelled")
         await north.is_free()
         assert north.commands(long) == ["ReserveNow", "CancelReservation"]
+
+        house.code = old
+        if migrations(old) < migrations(ROOT):  # else it may still start: there is nothing newer
+            refused = await house.berth("worker")
+            assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+            assert "newer release" in refused.stderr
