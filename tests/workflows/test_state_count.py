@@ -23,6 +23,7 @@ from workflows.state_count import NAME, NO_REASON, OCPP_ERROR, OTHER, OWN_REASON
         (ReservationState.REJECTED, "words of a charger", ReserveStatus.FAULTED, "Faulted"),
         (ReservationState.UNKNOWN, "OcppError:words of a charger", None, OCPP_ERROR),
         (ReservationState.REMOVED, "words of a charger", None, OTHER),
+        (ReservationState.REMOVED, "PortFaulted", ReserveStatus.ACCEPTED, "PortFaulted"),
         (ReservationState.EXPIRED, None, ReserveStatus.ACCEPTED, NO_REASON),
     ],
 )
