@@ -4,7 +4,7 @@ from typing import Any
 
 from api.schemas.base import Error
 
-_ERRORS = {
+ERRORS = {
     400: "The request breaks a rule; the sentence names the field and the rule.",
     401: "No API key, or not a good one.",
     403: "The API key lacks the right.",
@@ -57,7 +57,7 @@ def public_responses(*errors: int, success: int = 200) -> Responses:
     documented: Responses = {
         status: {
             "model": Error,
-            "description": _ERRORS[status],
+            "description": ERRORS[status],
             "headers": _REQUEST_ID | _MORE_HEADERS.get(status, {}),
         }
         for status in sorted(set(errors))

@@ -7,7 +7,6 @@ import pytest
 from typer.main import get_command
 
 import cli
-from launch import settings_table
 from launch.doctor import OTHER_VARIABLES
 from settings import Settings
 from tests.launch.commands import ROOT
@@ -50,8 +49,3 @@ def test_the_front_of_the_documentation_leads_to_every_page() -> None:
     index = (ROOT / "docs" / "index.md").read_text("utf-8")
     linked = set(re.findall(r"\]\(([^)#]+\.md)\)", index))
     assert {str(page.relative_to(ROOT / "docs")) for page in PAGES} - {"index.md"} <= linked
-
-
-def test_its_table_of_settings_is_that_of_the_code() -> None:
-    page = settings_table.PAGE.read_text("utf-8")
-    assert page == settings_table.with_table(page), "run python -m launch.settings_table"
