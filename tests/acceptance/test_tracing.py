@@ -30,6 +30,7 @@ CANCEL = [
     ("berth-gateway", "SERVER", "RunActivity:CancelReservation"),
     ("berth-gateway", "CLIENT", "CancelReservation"),
 ]
+FORWARDED_CANCEL = [CANCEL[0], ("berth-api", "CLIENT", "StartWorkflow:ForwardCancel"), *CANCEL[2:]]
 
 
 def traced_house(folder: Path, temporal_cli: Path, endpoint: str) -> House:
@@ -82,6 +83,7 @@ async def test_a_trace_leads_from_the_call_to_the_frame_and_never_tells_whose_ca
             house.start("worker")
             assert (await house.cancel(charger_id, 1)).status_code in (200, 202)
             await house.until_state(charger_id, "cancelled", 1)
+            assert (await house.cancel(charger_id, 99)).status_code == 200  # nobody's: the charger is asked
             await charger.misbehave(Wrong.IGNORE)
             await house.reserve(second, 2, id_tag=TOKEN)
             await house.http.delete("/api/tokens", params={"idTag": TOKEN})
@@ -89,7 +91,7 @@ async def test_a_trace_leads_from_the_call_to_the_frame_and_never_tells_whose_ca
 
             # The charger's second answer is to the repetition: nobody knew what became of the first frame.
             reserved, silent, repeated = await frames(house, collected, "ReserveNow", 3)
-            (cancelled,) = await frames(house, collected, "CancelReservation", 1)
+            cancelled, forwarded = await frames(house, collected, "CancelReservation", 2)
             for name in PROCESSES:
                 house.stop(name)
 
@@ -99,6 +101,7 @@ async def test_a_trace_leads_from_the_call_to_the_frame_and_never_tells_whose_ca
     assert steps(collected.path_to(cancelled)) == CANCEL
     assert collected.path_to(cancelled)[0].parent_id == ""
     assert cancelled.trace_id != CALLER
+    assert steps(collected.path_to(forwarded)) == FORWARDED_CANCEL
 
     assert reserved.instance == "main"
     assert reserved.attributes.pop("ocpp.message_id")
