@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest_asyncio
 from tests.acceptance.house import House
 from tests.acceptance.life import SETTLE
 from tests.conftest import KEPT
+
+_NUMBERS = count(1)
 
 
 @pytest.fixture
@@ -34,3 +37,16 @@ async def shared_house(tmp_path_factory: pytest.TempPathFactory, temporal_cli: P
         )
     async with house:
         yield house
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def mended_house(shared_house: House) -> House:
+    """The same for stories that kill processes, with what the last one left dead running again."""
+    await shared_house.mend()
+    return shared_house
+
+
+@pytest.fixture
+def identity() -> str:
+    """A charger that no other test has."""
+    return f"CHARGER-{next(_NUMBERS)}"

@@ -136,6 +136,16 @@ class House:
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, str(self.code / "cli.py"), *arguments]
 
+    async def mend(self) -> None:
+        """Start what does not run, and wait until the API is ready."""
+        running = {name for name, process in self._processes.items() if process.poll() is None}
+        if "temporal" not in running:
+            await self.start_temporal()
+        for name in PROCESSES:
+            if name not in running:
+                self.start(name)
+        await self.until(self._is_ready, "the API is ready", within=90)
+
     def _run(self, name: str, command: list[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(

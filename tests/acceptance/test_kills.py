@@ -3,14 +3,24 @@
 import asyncio
 import time
 
+import pytest
+
 from simulator.misbehaviour import Wrong
 from tests.acceptance.house import House
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-async def test_a_gateway_killed_while_a_call_is_open(house: House) -> None:
-    charger = await house.charger()
-    port_id = await house.port_id("CP-1")
-    charger_id = (await house.about("CP-1"))["id"]
+
+@pytest.fixture
+def house(mended_house: House) -> House:
+    """One for all: a charger knows nothing of the others."""
+    return mended_house
+
+
+async def test_a_gateway_killed_while_a_call_is_open(house: House, identity: str) -> None:
+    charger = await house.charger(identity)
+    port_id = await house.port_id(identity)
+    charger_id = (await house.about(identity))["id"]
     await charger.misbehave(Wrong.NO_ANSWER)  # it takes the reservation, and says nothing
     asking = asyncio.create_task(house.reserve(port_id, headers={"Prefer": "wait=1"}))
 
@@ -28,20 +38,20 @@ async def test_a_gateway_killed_while_a_call_is_open(house: House) -> None:
     assert list(charger.reservations) == [7]
 
 
-async def test_a_worker_killed_while_a_reservation_sleeps(house: House) -> None:
-    charger = await house.charger()
-    charger_id = (await house.about("CP-1"))["id"]
-    await house.reserve(await house.port_id("CP-1"), seconds=6)
+async def test_a_worker_killed_while_a_reservation_sleeps(house: House, identity: str) -> None:
+    charger = await house.charger(identity)
+    charger_id = (await house.about(identity))["id"]
+    await house.reserve(await house.port_id(identity), seconds=6)
     house.kill("worker")
     house.start("worker")
     await house.until_state(charger_id, "expired")
     assert len(charger.received("ReserveNow")) == 1
 
 
-async def test_an_api_killed_after_the_request(house: House) -> None:
-    charger = await house.charger()
-    charger_id = (await house.about("CP-1"))["id"]
-    port_id = await house.port_id("CP-1")
+async def test_an_api_killed_after_the_request(house: House, identity: str) -> None:
+    charger = await house.charger(identity)
+    charger_id = (await house.about(identity))["id"]
+    port_id = await house.port_id(identity)
     await charger.misbehave(Wrong.LATE, seconds=2)
     asking = asyncio.create_task(house.reserve(port_id))
 
@@ -59,10 +69,10 @@ async def test_an_api_killed_after_the_request(house: House) -> None:
     assert len(charger.received("ReserveNow")) == 1
 
 
-async def test_a_temporal_server_killed_and_started_again(house: House) -> None:
-    charger = await house.charger()
-    charger_id = (await house.about("CP-1"))["id"]
-    await house.reserve(await house.port_id("CP-1"), seconds=20)
+async def test_a_temporal_server_killed_and_started_again(house: House, identity: str) -> None:
+    charger = await house.charger(identity)
+    charger_id = (await house.about(identity))["id"]
+    await house.reserve(await house.port_id(identity), seconds=20)
     house.kill("temporal")
     await charger.start_charging("CARD-1", 1)  # nobody can be told yet
     await house.start_temporal()
@@ -70,9 +80,11 @@ async def test_a_temporal_server_killed_and_started_again(house: House) -> None:
     assert len(charger.received("ReserveNow")) == 1
 
 
-async def test_while_temporal_is_down_callers_get_503_and_chargers_are_answered(house: House) -> None:
-    charger = await house.charger()
-    port_id = await house.port_id("CP-1")
+async def test_while_temporal_is_down_callers_get_503_and_chargers_are_answered(
+    house: House, identity: str
+) -> None:
+    charger = await house.charger(identity)
+    port_id = await house.port_id(identity)
     house.kill("temporal")
 
     asked_at = time.monotonic()
@@ -100,11 +112,13 @@ async def test_while_temporal_is_down_callers_get_503_and_chargers_are_answered(
     await house.until(accepted, "reservations work again", within=60)
 
 
-async def test_a_gateway_stopped_politely_drains_and_hands_its_chargers_over(house: House) -> None:
-    charger = await house.charger()
-    charger_id = (await house.about("CP-1"))["id"]
+async def test_a_gateway_stopped_politely_drains_and_hands_its_chargers_over(
+    house: House, identity: str
+) -> None:
+    charger = await house.charger(identity)
+    charger_id = (await house.about(identity))["id"]
     assert house.stop("gateway") == 0
-    response = await house.reserve(await house.port_id("CP-1"))
+    response = await house.reserve(await house.port_id(identity))
     assert response.status_code == 202
     house.start("gateway")
     await house.until_state(charger_id, "active", within=60)

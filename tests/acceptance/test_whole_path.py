@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from itertools import count
 
 import pytest
 
@@ -10,19 +9,11 @@ from tests.acceptance.house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-_NUMBERS = count(1)
-
 
 @pytest.fixture
 def house(shared_house: House) -> House:
     """One for all: no test here does anything to a process."""
     return shared_house
-
-
-@pytest.fixture
-def identity() -> str:
-    """A charger that no other test has."""
-    return f"PATH-{next(_NUMBERS)}"
 
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
