@@ -1,17 +1,21 @@
 """TCP ports: finding a free one, and saying so when one is taken."""
 
 import errno
+import secrets
 import socket
 
 from launch.problem import StartError
 
+LASTING = range(10_000, 32_768)
+"""Below those that the system lends to connections, so that none takes the port while its process is away."""
+
 
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = secrets.choice(LASTING)
+        if not is_taken("127.0.0.1", port):
+            return port
 
 
 def is_taken(host: str, port: int) -> bool:

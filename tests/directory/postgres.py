@@ -4,13 +4,14 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from launch.ports import free_port
 
 START_WITHIN = 30.0  # seconds
 SUPERUSER = "berth"
@@ -28,7 +29,7 @@ class PostgresServer:
         if self._as_user:
             os.chown(self._folder, pwd.getpwnam(self._as_user["user"]).pw_uid, -1)
         self._run("initdb", "--auth=trust", "--no-sync", f"--username={SUPERUSER}", "--pgdata=data")
-        self.port = _free_port()
+        self.port = free_port()
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [
@@ -102,10 +103,3 @@ def _unprivileged() -> dict[str, Any]:
     names = {entry.pw_name for entry in pwd.getpwall()}
     user = "postgres" if "postgres" in names else "nobody"
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -46,11 +46,8 @@ class Reserving:
 
 
 @pytest.fixture
-def settings() -> Settings:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    return Settings(gateway_port=port, unknown_chargers="register", open_chargers=True)
+def settings(free_port: int) -> Settings:
+    return Settings(gateway_port=free_port, unknown_chargers="register", open_chargers=True)
 
 
 @pytest.fixture
