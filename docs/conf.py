@@ -15,6 +15,8 @@ root_doc = "docs/index"
 
 extensions = ["myst_parser"]
 myst_heading_anchors = 4  # links to headings, made as code hosts make them
+smartquotes = False  # an option copied from prose must stay one
+highlight_language = "none"
 
 html_theme = "furo"
 html_title = f"Berth {version}"

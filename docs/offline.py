@@ -28,17 +28,15 @@ class _Page(HTMLParser):
         address = attributes.get(FETCHED.get(tag, "")) or ""
         if ELSEWHERE.match(address):
             self.foreign.append(address)
-        self.foreign += IN_STYLES.findall(attributes.get("style") or "")
 
 
 def foreign_in(file: Path) -> list[str]:
     """The addresses on other hosts that the page or style sheet fetches."""
     text = file.read_text("utf-8")
-    if file.suffix == ".css":
-        return IN_STYLES.findall(text)
     page = _Page()
-    page.feed(text)
-    return page.foreign
+    if file.suffix != ".css":
+        page.feed(text)
+    return page.foreign + IN_STYLES.findall(text)
 
 
 def main(site: Path) -> int:
