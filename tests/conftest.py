@@ -12,8 +12,8 @@ from launch.temporal_cli import find_temporal_cli
 KEPT = frozenset({"BERTH_TEMPORAL_CLI"})
 """Says where a tool is, not how Berth behaves."""
 
-LONG = ("chaos", "test_model.py", "acceptance")
-"""Folders and files that take minutes, mostly waiting; the longest first."""
+LONG = ("test_storms.py", "test_model.py", "acceptance", "chaos")
+"""What takes long, in the order it begins; the two of chaos apart, since each loads the machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
