@@ -13,6 +13,7 @@ import typer
 
 from launch.commands import (
     charger_files,
+    charger_password,
     chargers,
     encryption,
     keys,
@@ -40,6 +41,7 @@ for command in (reservations.reserve, reservations.cancel, reservations.show):
 app.command("list", rich_help_panel=RESERVATIONS)(reservations.list_reservations)
 
 chargers.app.command("import")(charger_files.import_chargers)
+chargers.app.command("rotate-password")(charger_password.rotate_password)
 chargers.app.command("export")(charger_files.export_chargers)
 for name, group in (("charger", chargers.app), ("key", keys.app), ("token", tokens.app)):
     app.add_typer(group, name=name, rich_help_panel=DIRECTORY)

@@ -12,6 +12,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from activities.route import RouteFinder
 from directory import Directory
 from settings import Settings
+from workflows.change_password import ChangePasswordWorkflow
 from workflows.forward_cancel import ForwardCancelWorkflow
 from workflows.names import RESERVATIONS_QUEUE, WORKER_DEPLOYMENT
 from workflows.reservation import ReservationWorkflow
@@ -19,7 +20,7 @@ from workflows.sandbox import SANDBOX
 
 log = structlog.get_logger(__name__)
 
-WORKFLOWS = [ReservationWorkflow, ForwardCancelWorkflow]
+WORKFLOWS = [ReservationWorkflow, ForwardCancelWorkflow, ChangePasswordWorkflow]
 
 
 def deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:

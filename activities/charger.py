@@ -1,6 +1,8 @@
 """Commands to chargers; they run inside the gateway that holds the charger's socket."""
 
 import asyncio
+import secrets
+import string
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
@@ -18,8 +20,11 @@ from workflows.messages import (
     NOT_SENT,
     CancelReservationInput,
     CancelReservationResult,
+    ChangePasswordInput,
+    ChangePasswordResult,
     InDoubtDetail,
     NotSentDetail,
+    PasswordStatus,
     ReserveNowInput,
     ReserveNowResult,
     ReserveStatus,
@@ -34,11 +39,15 @@ RESERVED_BY_OTHER = "ReservedByOther"
 
 _HEARTBEAT_EVERY = 3.0  # seconds
 
+# OCPP 1.6 takes 16 to 20 bytes (security white paper, AuthorizationKey), 2.0.1 16 to 40 characters. No other
+# bytes than these: some chargers handle the password as text, which random bytes are not. 119 bits.
+_PASSWORD_LENGTH, _PASSWORD_LETTERS = 20, string.ascii_letters + string.digits
+
 
 class ChargerCommands:
-    """The activities ReserveNow and CancelReservation.
+    """The activities ReserveNow, CancelReservation and ChangePassword.
 
-    Both are safe to repeat. They fail with one of two application errors, never retried by Temporal:
+    All are safe to repeat. They fail with one of two application errors, never retried by Temporal:
     NOT_SENT, nothing reached the charger; IN_DOUBT, written and no answer came.
     """
 
@@ -54,7 +63,7 @@ class ChargerCommands:
         unless `request.force`.
         """
         write_before = _deadline(request.write_within)
-        _name(request)
+        _name(request.charger_id, reservation_id=request.reservation_id)
         try:
             link = self._ready_link(request.charger_id, request.epoch)
             listener = listening(request)
@@ -87,7 +96,7 @@ class ChargerCommands:
     async def cancel_reservation(self, request: CancelReservationInput) -> CancelReservationResult:
         """Cancel a reservation at its charger; Rejected means it holds none with that id (H02.FR.01)."""
         write_before = _deadline(request.write_within)
-        _name(request)
+        _name(request.charger_id, reservation_id=request.reservation_id)
         try:
             link = self._ready_link(request.charger_id, request.epoch)
             if request.unless_live and await self._is_live(request.charger_id, request.reservation_id):
@@ -101,6 +110,36 @@ class ChargerCommands:
             log.warning("cancel_reservation_failed", error=str(error))
             _fail(error)
         log.info("cancel_reservation_answered", status=result.status, error=result.error)
+        return result
+
+    @activity.defn(name="ChangePassword")
+    async def change_password(self, request: ChangePasswordInput) -> ChangePasswordResult:
+        """Give a charger a new password, which nobody else is told (OCPP 2.0.1 A01.FR.02).
+
+        It opens before the charger is told of it, until the charger refuses it: whatever becomes of us or the
+        answer, the charger is let in. Repeated, it is another one.
+        """
+        write_before = _deadline(request.write_within)
+        _name(request.charger_id)
+        password = "".join(secrets.choice(_PASSWORD_LETTERS) for _ in range(_PASSWORD_LENGTH))
+        try:
+            link = self._ready_link(request.charger_id, request.epoch)
+            password_hash = await self._offer(request.charger_id, password)
+            try:
+                result = await _heartbeating(
+                    link.change_password(
+                        password, call_timeout=request.call_timeout, write_before=write_before
+                    )
+                )
+            except NotSent:
+                await self._withdraw(request.charger_id, password_hash)
+                raise
+        except (NotSent, InDoubt) as error:
+            log.warning("change_password_failed", error=str(error))
+            _fail(error)
+        log.info("change_password_answered", status=result.status, reason=result.reason)
+        if result.status is PasswordStatus.REJECTED:
+            await self._withdraw(request.charger_id, password_hash)
         return result
 
     def _ready_link(self, charger_id: int, epoch: int | None) -> ChargerLink:
@@ -120,6 +159,23 @@ class ChargerCommands:
             return False
         return await self._directory.live.claim(listener) is not None
 
+    async def _offer(self, charger_id: int, password: str) -> str:
+        try:
+            password_hash = await self._directory.password_changes.offer(charger_id, password)
+        except Exception as error:
+            log.exception("directory_failed")
+            raise NotSent("not_ready") from error
+        if password_hash is None:
+            raise NotSent("not_connected")
+        return password_hash
+
+    async def _withdraw(self, charger_id: int, password_hash: str) -> None:
+        try:
+            await self._directory.password_changes.refuse(charger_id, password_hash)
+        except Exception:
+            # It opens for whoever knows it, and nobody does.
+            log.exception("new_password_not_withdrawn")
+
     async def _is_live(self, charger_id: int, reservation_id: int) -> bool:
         try:
             listeners = await self._directory.live.of_charger(charger_id)
@@ -136,14 +192,11 @@ class ChargerCommands:
             log.exception("mark_accepted_failed", workflow_id=listener.workflow_id)
 
 
-def _name(request: ReserveNowInput | CancelReservationInput) -> None:
-    """Have every log line of this activity, and its span, name the charger and the reservation."""
-    structlog.contextvars.bind_contextvars(
-        charger_id=request.charger_id, reservation_id=request.reservation_id
-    )
-    trace.get_current_span().set_attributes(
-        {"berth.charger_id": request.charger_id, "berth.reservation_id": request.reservation_id}
-    )
+def _name(charger_id: int, **more: int) -> None:
+    """Have every log line of this activity, and its span, name the charger, and the reservation if any."""
+    names = {"charger_id": charger_id, **more}
+    structlog.contextvars.bind_contextvars(**names)
+    trace.get_current_span().set_attributes({f"berth.{name}": value for name, value in names.items()})
 
 
 def _deadline(within: timedelta) -> float:

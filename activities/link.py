@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal, Protocol
 
-from workflows.messages import CancelReservationResult, ReserveNowResult, Terms
+from workflows.messages import CancelReservationResult, ChangePasswordResult, ReserveNowResult, Terms
 
 NotSentCause = Literal["wrong_gateway", "not_connected", "not_ready", "too_late", "socket_closed", "live"]
 InDoubtCause = Literal["timeout", "socket_closed", "gateway_lost"]
@@ -36,7 +36,7 @@ class ChargerLink(Protocol):
     """One charger's socket. Its commands go out one at a time; a CALLERROR is a result.
 
     `write_before` is an instant of the event loop's clock: a frame not written by then is dropped.
-    Both commands raise NotSent or InDoubt, nothing else.
+    All commands raise NotSent or InDoubt, nothing else.
     """
 
     @property
@@ -56,6 +56,11 @@ class ChargerLink(Protocol):
         self, reservation_id: int, *, call_timeout: timedelta, write_before: float
     ) -> CancelReservationResult:
         """Send CancelReservation and wait for the answer."""
+
+    async def change_password(
+        self, password: str, *, call_timeout: timedelta, write_before: float
+    ) -> ChangePasswordResult:
+        """Tell the charger its new password and wait for the answer."""
 
 
 class ChargerLinks(Protocol):

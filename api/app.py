@@ -15,6 +15,7 @@ from api.envelope import Envelope
 from api.errors import handle_errors
 from api.forwarded_cancels import ForwardedCancels
 from api.key_use import KeyUse
+from api.password_changes import PasswordChanges
 from api.rate_limit import RateLimit
 from api.reservation_list import ReservationList
 from api.reservations_client import Reservations
@@ -88,6 +89,7 @@ def create_app(settings: Settings, client: Client, directory: Directory) -> Fast
         Reservations(client),
         ReservationList(client),
         ForwardedCancels(client),
+        PasswordChanges(client),
         RateLimit(settings),
         KeyUse(directory),
     )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from api.schemas import chargers as schemas
 from directory import Charger, Directory, LiveReservation, Port, Transaction
-from workflows.messages import ReservationState
+from workflows.messages import PENDING, ReservationState
 
 _PortKey = tuple[int, int | None]
 """Charger id and port number; None = any port of the charger."""
@@ -48,6 +48,7 @@ async def show_all(chargers: Sequence[Charger], directory: Directory) -> list[sc
             ),
             reservation=_reservation(holders.get((charger.id, None))),
             security_profile=charger.security_profile,
+            password_change=PENDING if charger.has_newer_password else None,
             ports=[
                 _port(
                     port,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from api.answers import answer, written
 from api.auth import allowed, may_see
@@ -11,6 +11,8 @@ from api.charger_view import show, show_all
 from api.documentation import responses
 from api.errors import Conflict, Forbidden, NotFound
 from api.paging import ThisPage
+from api.policy import default_wait, policy_of
+from api.prefer import Prefer, preferred_wait
 from api.route import ApiRoute
 from api.schemas import chargers as schemas
 from api.schemas.base import Data, Page, camel
@@ -24,6 +26,7 @@ from api.schemas.chargers import (
 )
 from api.services import Here, Services
 from directory import AlreadyExists, ApiKey, Charger, ChargerChanges, NewCharger, NewPort
+from workflows.messages import PENDING, PasswordAnswer, PasswordChange, PasswordStatus
 
 router = APIRouter(prefix="/api/chargers", tags=["chargers"], route_class=ApiRoute)
 
@@ -137,6 +140,41 @@ async def change(charger_id: IdInPath, body: ChargerChangesBody, key: Admin, her
     except AlreadyExists as error:
         raise Conflict(f"{camel(error.field)}: is taken") from error
     return answer(await show(_seen(charger, _unknown(charger_id), key), here.directory))
+
+
+@router.post(
+    "/{id}/password",
+    operation_id="changeChargerPassword",
+    summary="Give a charger a new password",
+    response_model=Data[schemas.PasswordOutcome],
+    responses=responses(400, 403, 404, pending=Data[schemas.PasswordOutcome]),
+)
+async def change_password(
+    charger_id: IdInPath, request: Request, key: Admin, here: Here, prefer: Prefer = None
+) -> Response:
+    """Have a charger that is online take a new password, which Berth makes up and shows nobody.
+
+    The old one opens until the charger has connected with the new one; `passwordChange` of the charger says
+    so. An offline charger: `Rejected`, reason `ChargerOffline`. No answer of the charger: 202 `Pending`; it
+    may have the new one or not, so both open. One change of a charger at a time.
+    """
+    charger = await _by_id(charger_id, key, here)
+    told: PasswordAnswer | None = PasswordAnswer(status=PasswordStatus.REJECTED, reason="ChargerOffline")
+    if charger.online:
+        wait = preferred_wait(request.headers.getlist("prefer"))
+        told = await here.password_changes.send(
+            PasswordChange(
+                charger_id=charger.id,
+                ocpp_identity=charger.ocpp_identity,
+                policy=policy_of(here.settings),
+            ),
+            default_wait(here.settings) if wait is None else wait,
+        )
+    told = told or PasswordAnswer(status=PENDING, reason="NoResponse")
+    outcome = schemas.PasswordOutcome(charger_id=charger.id, status=told.status, reason=told.reason)
+    if told.status != PENDING:
+        return answer(outcome, leave_out_unknown=True)
+    return answer(outcome, 202, {"Location": f"/api/chargers/{charger.id}"}, leave_out_unknown=True)
 
 
 @router.delete(

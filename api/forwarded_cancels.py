@@ -3,8 +3,6 @@
 A small workflow of its own sends them, so that they are seen in the audit and cannot overtake a live one.
 """
 
-import asyncio
-from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -13,13 +11,12 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
 from api.errors import Failed
+from api.short_workflows import STARTED_WITHIN, result_within
 from api.temporal_errors import bounded, mapped
 from workflows.messages import CancelAnswer, ForwardCancelInput
 from workflows.names import CHARGER_ID, RESERVATION_ID, RESERVATIONS_QUEUE, forward_cancel_workflow_id
 
 log = structlog.get_logger(__name__)
-
-STARTED_WITHIN = timedelta(seconds=4.5)
 
 _OUTCOME_UNKNOWN = "Temporal does not answer in time; the outcome is unknown: repeat the cancel"
 
@@ -34,7 +31,12 @@ class ForwardedCancels:
         """The charger's answer; None when `wait` ended first (the cancel goes on). Raises Unavailable."""
         async with bounded(STARTED_WITHIN, _OUTCOME_UNKNOWN):
             handle = await self._start(cancel)
-        return await _within(wait, handle.result())
+        try:
+            with mapped(_OUTCOME_UNKNOWN, _OUTCOME_UNKNOWN):
+                return await result_within(wait, handle.result())
+        except WorkflowFailureError as error:
+            log.error("forwarded_cancel_failed", kind=type(error.cause).__name__)
+            raise Failed("the cancel's workflow failed to answer; repeat the cancel") from None
 
     async def _start(self, cancel: ForwardCancelInput) -> WorkflowHandle[Any, CancelAnswer]:
         number = f"reservation {cancel.reservation_id}"
@@ -57,18 +59,3 @@ class ForwardedCancels:
                 "which no live reservation has."
             ),
         )
-
-
-async def _within(wait: timedelta, result: Coroutine[Any, Any, CancelAnswer]) -> CancelAnswer | None:
-    # Not asyncio.timeout: the SDK raises its own error when it is cancelled.
-    answer = asyncio.create_task(result)
-    try:
-        done, _ = await asyncio.wait({answer}, timeout=wait.total_seconds())
-        with mapped(_OUTCOME_UNKNOWN, _OUTCOME_UNKNOWN):
-            return answer.result() if done else None
-    except WorkflowFailureError as error:
-        log.error("forwarded_cancel_failed", kind=type(error.cause).__name__)
-        raise Failed("the cancel's workflow failed to answer; repeat the cancel") from None
-    finally:
-        if answer.cancel():
-            await asyncio.gather(answer, return_exceptions=True)

@@ -13,6 +13,7 @@ from api.documentation import responses
 from api.errors import BadRequest, NotFound, Unavailable
 from api.idempotency import IdempotencyKey, answered_once
 from api.paging import ThisPage
+from api.policy import default_wait, policy_of
 from api.prefer import Prefer, preferred_wait
 from api.reservation_list import Listed
 from api.reservations_client import NOT_TAKEN_UP, UNKNOWN_RESERVATION, Sight
@@ -42,7 +43,6 @@ from workflows.messages import (
     CancelStatus,
     ForwardCancelInput,
     IdTagType,
-    Policy,
     ReservationStart,
     ReserveAnswer,
     ReserveRequest,
@@ -115,7 +115,7 @@ async def _reserve(
         ocpp_identity=target.ocpp_identity,
         reservation_id=body.reservation_id,
         site_id=target.site_id,
-        policy=_policy(here.settings),
+        policy=policy_of(here.settings),
     )
     ask = _ask(body, target, wait, here.settings, key)
     told = await here.reservations.reserve(start, ask, name)
@@ -166,7 +166,7 @@ async def cancel(
 async def _cancel(
     body: CancelBody, charger: Charger, wait: timedelta | None, key: ApiKey, here: Services
 ) -> Response:
-    asked = CancelRequest(wait=_default_wait(here.settings) if wait is None else wait)
+    asked = CancelRequest(wait=default_wait(here.settings) if wait is None else wait)
     told = await here.reservations.cancel(charger.id, body.reservation_id, asked)
     # A reservation that this very cancel ended has asked the charger already.
     if told is None or (told.state.is_end and told.reason == UNKNOWN_RESERVATION):
@@ -204,7 +204,7 @@ async def _forward(
             charger_id=charger.id,
             ocpp_identity=charger.ocpp_identity,
             reservation_id=body.reservation_id,
-            policy=_policy(here.settings),
+            policy=policy_of(here.settings),
         ),
         wait,
     )
@@ -298,22 +298,9 @@ async def _charger(charger_id: int, key: ApiKey, here: Services) -> Charger:
     return charger
 
 
-def _policy(settings: Settings) -> Policy:
-    return Policy(
-        call_timeout=timedelta(seconds=settings.ocpp_call_timeout),
-        expiry_grace=timedelta(seconds=settings.expiry_grace),
-        settle=timedelta(seconds=settings.settle),
-        connection_timeout=timedelta(seconds=settings.connection_timeout),
-    )
-
-
 def _wait(request: Request, key: ApiKey) -> timedelta | None:
     """The wait that is asked for; Flipturn's clients know nothing of it."""
     return None if key.flipturn else preferred_wait(request.headers.getlist("prefer"))
-
-
-def _default_wait(settings: Settings) -> timedelta:
-    return timedelta(seconds=settings.ocpp_call_timeout + 5)  # longer than one call to the charger
 
 
 def _ask(
@@ -336,7 +323,7 @@ def _ask(
             parent_id_tag=body.parent_id_tag,
         ),
         route=route,
-        wait=_default_wait(settings) if wait is None else wait,
+        wait=default_wait(settings) if wait is None else wait,
         hold_while_offline=bool(wait),
         # Flipturn has no word for "later".
         offline_policy="reject" if key.flipturn else body.offline_policy or settings.offline_policy,

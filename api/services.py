@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 
 from api.forwarded_cancels import ForwardedCancels
 from api.key_use import KeyUse
+from api.password_changes import PasswordChanges
 from api.rate_limit import RateLimit
 from api.reservation_list import ReservationList
 from api.reservations_client import Reservations
@@ -23,6 +24,7 @@ class Services:
     reservations: Reservations
     reservation_list: ReservationList
     forwarded_cancels: ForwardedCancels
+    password_changes: PasswordChanges
     rate_limit: RateLimit
     key_use: KeyUse
 

@@ -49,6 +49,7 @@ _CHARGERS = (
     sa.select(
         *(chargers.c[name] for name in _FACTS),
         chargers.c.password_hash.is_not(None).label("has_password"),
+        chargers.c.newer_password_hashes.is_not(None).label("has_newer_password"),
         capabilities.reservations.label("reservations"),
         capabilities.whole_charger.label("whole_charger"),
         sa.func.coalesce(takes_commands, sa.false()).label("online"),
@@ -100,9 +101,12 @@ _CHARGER_TARGET = (
     .outerjoin(gateways, is_ready)
     .where(chargers.c.id == bindparam("key"))
 )
-_CREDENTIALS = sa.select(chargers.c.id, chargers.c.password_hash, chargers.c.security_profile).where(
-    chargers.c.identity_key == bindparam("key")
-)
+_CREDENTIALS = sa.select(
+    chargers.c.id,
+    chargers.c.password_hash,
+    chargers.c.security_profile,
+    chargers.c.newer_password_hashes,
+).where(chargers.c.identity_key == bindparam("key"))
 _REMOVE = sa.delete(chargers).where(chargers.c.id == bindparam("key")).returning(chargers.c.id)
 _BOOT_FACTS = ("manufacturer", "model", "serial_number", "firmware_version")
 _new_facts = {name: bindparam(f"new_{name}", type_=chargers.c[name].type) for name in _BOOT_FACTS}
@@ -181,6 +185,7 @@ class Chargers(PortStatuses):
             values |= _identity(values["ocpp_identity"])
         if "password" in values:
             values["password_hash"] = await _hashed(values.pop("password"))
+            values["newer_password_hashes"] = None
         unknown = sorted(values.keys() - chargers.c.keys())
         if unknown:
             raise ValueError(f"a charger has no {', '.join(unknown)}")
@@ -251,7 +256,10 @@ class Chargers(PortStatuses):
     async def credentials(self, ocpp_identity: str) -> Credentials | None:
         """What a charger of this identity must show; None when it is unknown."""
         rows = await self._connections.lookup(_CREDENTIALS, key=ocpp_identity.casefold())
-        return Credentials(*rows[0]) if rows else None
+        if not rows:
+            return None
+        charger_id, password_hash, security_profile, newer = rows[0]
+        return Credentials(charger_id, password_hash, security_profile, tuple(newer or ()))
 
     async def set_identity_facts(
         self,
@@ -293,6 +301,7 @@ def _charger(rows: list[Row]) -> Charger:
     return Charger(
         **{name: values[name] for name in _FACTS},
         has_password=bool(values["has_password"]),
+        has_newer_password=bool(values["has_newer_password"]),
         online=bool(values["online"]),
         status_at=values["status_at"],
         protocol=values["protocol"],

@@ -17,6 +17,7 @@ from directory.keys import ApiKeys
 from directory.links import Links
 from directory.live import LiveReservations
 from directory.messages import Messages
+from directory.password_changes import PasswordChanges
 from directory.schema import check_schema
 from directory.tokens import Tokens
 from directory.transactions import Transactions
@@ -32,6 +33,7 @@ class Directory:
         self._connections = connections
         self.chargers = Chargers(connections)
         self.capabilities = ChargerCapabilities(connections)
+        self.password_changes = PasswordChanges(connections)
         self.keys = ApiKeys(connections)
         self.tokens = Tokens(connections)
         self.links = Links(connections)

@@ -80,6 +80,7 @@ class Charger:
     security_profile: int | None = (
         None  # the least it may connect with (OCPP 2.0.1 part 2 A00); None: not set
     )
+    has_newer_password: bool = False  # it was told of one that it has not used yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ class NewCharger:
 class ChargerChanges(TypedDict, total=False):
     """What can be changed of a charger; what is not named stays.
 
-    Ports named are added or changed, the others stay. A password of None takes the password away.
+    Ports named are added or changed, the others stay. A password of None takes the password away; each
+    password ends a change of it that is under way.
     """
 
     ocpp_identity: str
@@ -167,6 +169,7 @@ class Credentials:
     charger_id: int
     password_hash: str | None = field(repr=False)
     security_profile: int | None = None
+    newer_password_hashes: tuple[str, ...] = field(default=(), repr=False)
 
     async def check_password(self, presented: bytes) -> bool:
         """Whether these bytes, or the bytes they spell in hexadecimal, are the password (OCPP 1.6-J §6.2.2).
@@ -176,6 +179,13 @@ class Credentials:
         if self.password_hash is None:
             return False
         return await asyncio.to_thread(check_password, presented, self.password_hash)
+
+    async def newer_password(self, presented: bytes) -> str | None:
+        """The hash of the newer password that these bytes are; None when they are none of them."""
+        for password_hash in self.newer_password_hashes:
+            if await asyncio.to_thread(check_password, presented, password_hash):
+                return password_hash
+        return None
 
 
 @dataclass(frozen=True, slots=True)

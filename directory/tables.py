@@ -47,6 +47,7 @@ chargers = sa.Table(
     sa.Column("longitude", sa.Double),
     sa.Column("charger_type", WireText),
     sa.Column("password_hash", WireText),
+    sa.Column("newer_password_hashes", sa.JSON(none_as_null=True)),  # it may have one of these, oldest first
     sa.Column("said_reservations", sa.Boolean),  # in its configuration; null = unknown
     sa.Column("said_whole_charger", sa.Boolean),
     sa.Column("showed_reservations", sa.Boolean),  # by its answers to commands

@@ -102,13 +102,16 @@ class Admission:
             return _NOT_ENCRYPTED
         if least == TLS_WITH_CERTIFICATE:
             return _CERTIFICATE_MISSING
-        if credentials is None or credentials.password_hash is None:
-            is_open = self._settings.open_chargers if least is None else least == UNSECURED
+        is_open = self._settings.open_chargers if least is None else least == UNSECURED
+        if credentials is None or not (credentials.password_hash or credentials.newer_password_hashes):
             return None if is_open else _PASSWORD_MISSING
         sent = request.headers.get_all("Authorization")
+        needs_none = credentials.password_hash is None and is_open
         if not sent:
-            return _PASSWORD_NOT_SENT
-        return await self._not_right(password_in(sent, identity), identity, credentials, channel.address)
+            return None if needs_none else _PASSWORD_NOT_SENT
+        refusal = await self._not_right(password_in(sent, identity), identity, credentials, channel.address)
+        # Until it has used its first password it may come as it came before.
+        return None if needs_none else refusal
 
     async def _not_right(
         self, password: bytes | None, identity: str, credentials: Credentials, address: str
@@ -124,13 +127,25 @@ class Admission:
                 return _TOO_MANY_GUESSES
         # Before the check: others of the same charger may be sent meanwhile.
         self._of_one.count(one)
-        if password is None or not await credentials.check_password(password):
+        if password is None or not await self._opens(password, identity, credentials):
             for key in many:
                 self._of_many.count(key)
             return _PASSWORD_WRONG
         self._of_one.forget(one)
         self._of_many.forget(charger)
         return None
+
+    async def _opens(self, password: bytes, identity: str, credentials: Credentials) -> bool:
+        if await credentials.check_password(password):
+            return True
+        newer = await credentials.newer_password(password)
+        if newer is None:
+            return False
+        # A01.FR.03: from now on the older ones open no more.
+        is_current = await self._directory.password_changes.use(credentials.charger_id, newer)
+        if is_current:
+            log.info("new_password_used", charger_id=credentials.charger_id, ocpp_identity=identity)
+        return is_current
 
 
 def identity_in(path: str) -> str | None:

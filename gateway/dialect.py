@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from directory import Capabilities
-from gateway.frames import Payload, ProtocolFault
+from gateway.frames import Answer, Payload, ProtocolFault
 from gateway.reports import ChargerReports
 from gateway.schemas import Version
-from workflows.messages import Terms
+from workflows.messages import ChangePasswordResult, Terms
 
 Handler = Callable[[ChargerReports, Payload], Awaitable[Payload]]
 """Takes what a CALL says, gives the payload of its answer, always schema-valid."""
@@ -23,5 +23,7 @@ class Dialect:
     fault_codes: Mapping[ProtocolFault, str]  # CALLERROR codes of this version; absent = not answered
     reserve_now: Callable[[int, Terms, bool], Payload]  # reservation id, terms, whether to name the group
     cancel_reservation: Callable[[int], Payload]
+    change_password: Callable[[str], tuple[str, Payload]]  # the CALL that tells a new password
+    read_password_answer: Callable[[Answer], ChangePasswordResult]
     inquiry: tuple[str, Payload]  # the CALL that asks for the charger's capabilities
     read_capabilities: Callable[[Payload], Capabilities]

@@ -12,12 +12,12 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from activities.link import InDoubt
 from gateway.frames import Answer, BrokenAnswer, CallError, CallResult
 from gateway.schemas import Version
-from workflows.messages import CancelStatus, ReserveStatus
+from workflows.messages import CancelStatus, PasswordStatus, ReserveStatus
 
 OTHER = "other"
 """A status or code that OCPP does not have: chargers must not write into spans."""
 
-_STATUSES = frozenset({*ReserveStatus, *CancelStatus})
+_STATUSES = frozenset({*ReserveStatus, *CancelStatus, *PasswordStatus})
 _ERROR_CODES = frozenset(
     {
         "FormatViolation",

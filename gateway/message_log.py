@@ -6,7 +6,7 @@ It never delays a socket: when the database cannot keep up, the oldest entries a
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ _BATCH_WEIGHT = 1_000_000  # bytes; putting a batch into words holds up every so
 _WRITE_EVERY = 0.5  # seconds
 _RETRY_AFTER = 5.0  # seconds, while the database fails
 _HIDDEN = "***"
+_OF_A_VARIABLE = ("attributeValue", "variableAttribute", "actualValue")
 _SECRET_KEYS = frozenset({"password", "basicauthpassword", "authorizationkey"})
 
 
@@ -40,6 +41,7 @@ class Exchange:
     payload: Payload
     answer: Answer | None
     weight: int = 500  # bytes of memory, about
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # hidden wherever they stand
 
 
 class MessageLog:
@@ -108,6 +110,7 @@ class MessageLog:
 
 
 def _logged(exchange: Exchange) -> LoggedMessage:
+    response = _response(exchange.answer)
     return LoggedMessage(
         created_at=exchange.at,
         charger_id=exchange.charger_id,
@@ -115,9 +118,15 @@ def _logged(exchange: Exchange) -> LoggedMessage:
         protocol=exchange.subprotocol,
         sender=exchange.sender,
         message_type=exchange.action,
-        payload_json=_json(exchange.payload),
-        response_json=_response(exchange.answer),
+        payload_json=_hidden(_json(exchange.payload), exchange.secrets),
+        response_json=None if response is None else _hidden(response, exchange.secrets),
     )
+
+
+def _hidden(text: str, secrets: tuple[str, ...]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, _HIDDEN)
+    return text
 
 
 def _response(answer: Answer | None) -> str | None:
@@ -146,9 +155,12 @@ def _without_secrets(value: Any) -> Any:
     }
     if value.get("type") == "KeyCode" and "idToken" in value:  # C04.FR.04: never logged
         shown["idToken"] = _HIDDEN
-    # ChangeConfiguration names its secret in a neighbouring field.
+    # ChangeConfiguration names its secret in a neighbouring field, SetVariables and reports of variables too.
     if str(value.get("key", "")).casefold() in _SECRET_KEYS and "value" in value:
         shown["value"] = _HIDDEN
+    variable = value.get("variable")
+    if isinstance(variable, dict) and str(variable.get("name", "")).casefold() in _SECRET_KEYS:
+        shown |= {name: _HIDDEN for name in _OF_A_VARIABLE if name in value}
     return shown
 
 

@@ -7,6 +7,7 @@ Outbound: ReserveNow and CancelReservation.
 from datetime import UTC, datetime
 
 from gateway import capabilities, fields
+from gateway.command_answers import read_password_answer
 from gateway.dialect import Dialect
 from gateway.frames import Payload
 from gateway.reports import (
@@ -146,6 +147,11 @@ def cancel_reservation(reservation_id: int) -> Payload:
     return {"reservationId": reservation_id}
 
 
+def change_password(password: str) -> tuple[str, Payload]:
+    """ChangeConfiguration.req of AuthorizationKey: bytes as hexadecimal text (security white paper, A01)."""
+    return "ChangeConfiguration", {"key": "AuthorizationKey", "value": password.encode().hex()}
+
+
 def _id_tag_info(verdict: TokenVerdict) -> Payload:
     info: Payload = {"status": verdict.status}
     if verdict.parent_id_tag and len(verdict.parent_id_tag) <= _MAX_ID_TAG:
@@ -180,6 +186,8 @@ OCPP16 = Dialect(
     fault_codes={"FormatViolation": "FormationViolation"},
     reserve_now=reserve_now,
     cancel_reservation=cancel_reservation,
+    change_password=change_password,
+    read_password_answer=read_password_answer,
     inquiry=("GetConfiguration", capabilities.ASK_CONFIGURATION),
     read_capabilities=capabilities.read_configuration,
 )

@@ -7,6 +7,7 @@ Outbound: ReserveNow and CancelReservation. A port is an EVSE; its connectors ar
 from datetime import UTC, datetime
 
 from gateway import capabilities, fields
+from gateway.command_answers import read_set_password_answer
 from gateway.dialect import Dialect
 from gateway.events import WHOLE_CHARGER
 from gateway.frames import Payload
@@ -213,6 +214,17 @@ async def _transaction(
         )
 
 
+def change_password(password: str) -> tuple[str, Payload]:
+    """SetVariables of BasicAuthPassword (A01.FR.02)."""
+    wanted = {
+        "component": {"name": "SecurityCtrlr"},
+        "variable": {"name": "BasicAuthPassword"},
+        "attributeType": "Actual",
+        "attributeValue": password,
+    }
+    return "SetVariables", {"setVariableData": [wanted]}
+
+
 def _id_token_info(verdict: TokenVerdict, id_token: Payload) -> Payload:
     info: Payload = {"status": verdict.status}
     if verdict.parent_id_tag and len(verdict.parent_id_tag) <= _MAX_ID_TOKEN:
@@ -263,6 +275,8 @@ OCPP201 = Dialect(
     },
     reserve_now=reserve_now,
     cancel_reservation=cancel_reservation,
+    change_password=change_password,
+    read_password_answer=read_set_password_answer,
     inquiry=("GetVariables", capabilities.ASK_VARIABLES),
     read_capabilities=capabilities.read_variables,
 )

@@ -162,7 +162,7 @@ async def _work(
             worker = Worker(
                 connected,
                 task_queue=queue,
-                activities=[commands.reserve_now, commands.cancel_reservation],
+                activities=[commands.reserve_now, commands.cancel_reservation, commands.change_password],
                 interceptors=interceptors,
                 max_concurrent_activities=_COMMANDS_AT_ONCE,
                 graceful_shutdown_timeout=DRAIN,

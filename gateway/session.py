@@ -32,6 +32,7 @@ from gateway.reports import ChargerReports
 from gateway.schemas import SchemaViolation
 from workflows.messages import (
     CancelReservationResult,
+    ChangePasswordResult,
     ReserveNowResult,
     ReserveStatus,
     Terms,
@@ -319,6 +320,21 @@ class ChargerSession:
             )
         )
 
+    async def change_password(
+        self, password: str, *, call_timeout: timedelta, write_before: float
+    ) -> ChangePasswordResult:
+        """Tell the charger its new password and wait for the answer. Raises NotSent or InDoubt."""
+        action, payload = self.dialect.change_password(password)
+        return self.dialect.read_password_answer(
+            await self.call(
+                action,
+                payload,
+                call_timeout=call_timeout,
+                write_before=write_before,
+                secrets=(password, password.encode().hex()),
+            )
+        )
+
     async def inquire(self) -> Capabilities:
         """Ask what the charger can do, when no command is out or waiting. Raises NotSent or InDoubt.
 
@@ -339,10 +355,17 @@ class ChargerSession:
         return self.dialect.read_capabilities(answer.payload)
 
     async def call(
-        self, action: str, payload: Payload, *, call_timeout: timedelta, write_before: float
+        self,
+        action: str,
+        payload: Payload,
+        *,
+        call_timeout: timedelta,
+        write_before: float,
+        secrets: tuple[str, ...] = (),
     ) -> Answer:
         """Send a CALL when it is its turn and wait for its answer; a CALLERROR is one.
 
+        `secrets` stay out of the message log, also where the charger repeats them in its answer.
         `write_before` is an instant of the event loop's clock. Raises NotSent, InDoubt or SchemaViolation.
         """
         schemas.check(self.dialect.version, action, "request", payload)
@@ -351,7 +374,7 @@ class ChargerSession:
             try:
                 await self._make_sure_of_socket(write_before)
                 with frame_span(action, self.dialect.version, self.charger_id) as span:
-                    answer = await self._exchange(action, payload, call_timeout)
+                    answer = await self._exchange(action, payload, call_timeout, secrets=secrets)
                     tell_answer(span, answer)
                 return answer
             finally:
@@ -397,7 +420,13 @@ class ChargerSession:
             self._log().exception("capabilities_not_noted")
 
     async def _exchange(
-        self, action: str, payload: Payload, call_timeout: timedelta, *, is_inquiry: bool = False
+        self,
+        action: str,
+        payload: Payload,
+        call_timeout: timedelta,
+        *,
+        is_inquiry: bool = False,
+        secrets: tuple[str, ...] = (),
     ) -> Answer:
         message_id = str(uuid4())
         trace.get_current_span().set_attribute("ocpp.message_id", message_id)
@@ -435,6 +464,7 @@ class ChargerSession:
                     action,
                     payload,
                     answer,
+                    secrets=secrets,
                 )
             )
         if answer is None:

@@ -116,6 +116,10 @@ class ApiClient:
         """Change what is named of a charger; None takes a value away."""
         return self._ask("PATCH", f"{CHARGERS}/{charger_id}", json=changes)
 
+    def change_password(self, charger_id: int, wait: int | None = None) -> Json:
+        """Have a charger take a new password, which Berth makes up."""
+        return self._ask("POST", f"{CHARGERS}/{charger_id}/password", headers=_prefer(wait))
+
     def remove_charger(self, charger_id: int) -> None:
         """Forget a charger."""
         self._ask("DELETE", f"{CHARGERS}/{charger_id}")

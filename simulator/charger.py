@@ -32,7 +32,8 @@ class SimulatedCharger:
 
     `url` is the central system's, without the identity. `version` is "1.6" or "2.0.1"; `personality`
     a name or a Personality; `ports` a number or the ports themselves. The same `seed` and identity
-    give the same message ids and waits. With a `memory` reservations outlive the object. A `clock`
+    give the same message ids and waits. With a `memory` reservations, and a
+    password it was given by command, outlive the object. A `clock`
     that is moved by hand needs `tick()` after each move. `reconnect_seconds` and `restart_seconds`
     shorten the waits of the personality, `connection_timeout` is how long a token waits for its
     cable, `meter_seconds` how often a session reports (None: only when told to).
@@ -77,12 +78,14 @@ class SimulatedCharger:
             self,
             url,
             f"{seed}/{identity}",
-            password=password,
+            password=None if password is None else password.encode(),
             reconnect_seconds=reconnect_seconds,
             heartbeat_seconds=heartbeat_seconds,
             connecting=connecting,
         )
         self._restart_seconds = restart_seconds
+        self._password: bytes | None = None  # one it was given by command
+        self._password_after_restart: bytes | None = None
         self._transaction_ids = Chance(f"{seed}/{identity}/transactions")
         self._memory = memory
         self._expiry: asyncio.TimerHandle | None = None
@@ -100,6 +103,11 @@ class SimulatedCharger:
     def booted(self) -> asyncio.Event:
         """Set while the charger is accepted and has reported."""
         return self._connection.booted
+
+    @property
+    def password(self) -> bytes | None:
+        """What it shows on its next socket."""
+        return self._connection.password
 
     @property
     def online(self) -> Peer | None:
@@ -328,6 +336,20 @@ class SimulatedCharger:
             loop = asyncio.get_running_loop()
             self._expiry = loop.call_later(min(delay + 0.001, _LONGEST_SLEEP), self.tick)
 
+    def change_password(self, password: bytes) -> str:
+        """Take a new password for the next socket, or for the one after a restart: the status to answer."""
+        status = self.personality.password_change
+        if status == "Accepted":
+            self._use_password(password)
+        elif status == "RebootRequired":
+            self._password_after_restart = password
+        return status
+
+    def hang_up_soon(self) -> None:
+        """Close the socket properly, in the background; the charger tries again after its usual wait."""
+        if self._connection.peer is not None:
+            self._connection.peer.spawn(self.hang_up())
+
     def tick(self) -> None:
         """Look at the clock: end what has expired."""
         for gone in self.table.expire():
@@ -430,7 +452,14 @@ class SimulatedCharger:
         if lost and self.reported.get(port_number) is status:
             del self.reported[port_number]
 
+    def _use_password(self, password: bytes) -> None:
+        self._connection.password = self._password = password
+        self._password_after_restart = None
+        self._save()
+
     def _restart(self, reason: str) -> None:
+        if self._password_after_restart is not None:
+            self._use_password(self._password_after_restart)
         for number in self.ports:
             self.charging.interrupted(number, reason)
         self.table.restarted()
@@ -442,7 +471,13 @@ class SimulatedCharger:
     def _save(self) -> None:
         if self._memory is not None:
             out_of_service = [number for number, port in self.ports.items() if not port.is_operative]
-            self._memory.save({"reservations": self.table.dump(), "out_of_service": out_of_service})
+            content: dict[str, Any] = {
+                "reservations": self.table.dump(),
+                "out_of_service": out_of_service,
+            }
+            if self._password is not None:
+                content["password"] = self._password.hex()
+            self._memory.save(content)
 
     def _remember(self) -> None:
         content = None if self._memory is None else self._memory.load()
@@ -450,6 +485,8 @@ class SimulatedCharger:
             return
         self.table.load(content["reservations"])
         self.table.restarted()
+        if "password" in content:
+            self._connection.password = self._password = bytes.fromhex(content["password"])
         for number in content["out_of_service"]:
             if number in self.ports:
                 self.ports[number].is_operative = False

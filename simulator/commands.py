@@ -37,6 +37,12 @@ class Reply:
         return error_text(message_id, self.code, self.description, self.details)
 
 
+def change_password(charger: "SimulatedCharger", password: bytes) -> tuple[str, Callable[[], Any] | None]:
+    """A new password: the status to answer, and what to do then (security white paper, 2.0.1 A01)."""
+    status = charger.change_password(password)
+    return status, charger.hang_up_soon if status == "Accepted" else None
+
+
 async def reserve_now(charger: "SimulatedCharger", payload: Payload) -> Reply | None:
     """ReserveNow (1.6 §5.13, 2.0.1 H01)."""
     p = charger.personality

@@ -2,7 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from simulator.commands import Handler, Reply, answering, cancel_reservation, reserve_now
+from simulator.commands import (
+    Handler,
+    Reply,
+    answering,
+    cancel_reservation,
+    change_password,
+    reserve_now,
+)
 from simulator.ports import Phase, Port
 from simulator.wire import Payload
 
@@ -52,6 +59,8 @@ async def get_configuration(charger: "SimulatedCharger", payload: Payload) -> Re
 async def change_configuration(charger: "SimulatedCharger", payload: Payload) -> Reply | None:
     """ChangeConfiguration (§5.3)."""
     key = payload["key"]
+    if key == "AuthorizationKey":
+        return _authorization_key(charger, payload["value"])
     if key not in _configuration(charger):
         return Reply({"status": "NotSupported"})
     if key in _READ_ONLY:
@@ -105,6 +114,18 @@ async def unlock_connector(charger: "SimulatedCharger", payload: Payload) -> Rep
     if port is None:
         return Reply({"status": "NotSupported"})
     return Reply({"status": "Unlocked"}, lambda: charger.charging.end(port, "UnlockCommand"))
+
+
+def _authorization_key(charger: "SimulatedCharger", value: str) -> Reply:
+    """The password as hexadecimal text; it is never shown (security white paper)."""
+    try:
+        password = bytes.fromhex(value)
+    except ValueError:
+        return Reply({"status": "Rejected"})
+    if not 16 <= len(password) <= 20:
+        return Reply({"status": "Rejected"})
+    status, then = change_password(charger, password)
+    return Reply({"status": status}, then)
 
 
 def _ports(charger: "SimulatedCharger", number: int | None) -> list[Port]:

@@ -1,14 +1,25 @@
 """The commands of OCPP 2.0.1."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from simulator.clock import wire_time
-from simulator.commands import Handler, Reply, answering, cancel_reservation, reserve_now
+from simulator.commands import (
+    Handler,
+    Reply,
+    answering,
+    cancel_reservation,
+    change_password,
+    reserve_now,
+)
 from simulator.ports import Phase, Port
 from simulator.wire import Payload
 
 if TYPE_CHECKING:
     from simulator.charger import SimulatedCharger
+
+_PASSWORD = ("SecurityCtrlr", "BasicAuthPassword")
+"""It is never shown."""
 
 _READ_ONLY = {
     ("ReservationCtrlr", "Available"),
@@ -61,19 +72,24 @@ async def set_variables(charger: "SimulatedCharger", payload: Payload) -> Reply 
     """SetVariables (B05)."""
     known = _variables(charger)
     results: list[Payload] = []
+    then: Callable[[], Any] | None = None
     for wanted in payload["setVariableData"]:
         name = (wanted["component"]["name"], wanted["variable"]["name"])
         status = "UnknownComponent"
-        if name in known:
+        if name == _PASSWORD:
+            status = "Rejected"
+            if 16 <= len(wanted["attributeValue"]) <= 40:
+                status, then = change_password(charger, wanted["attributeValue"].encode())
+        elif name in known:
             status = "Rejected" if name in _READ_ONLY else "Accepted"
-        if status == "Accepted":
+        if status == "Accepted" and name != _PASSWORD:
             charger.configuration["/".join(name)] = wanted["attributeValue"]
         if status == "Accepted" and name == ("ReservationCtrlr", "Enabled"):
             charger.table.is_enabled = wanted["attributeValue"].casefold() == "true"
         results.append(
             {"component": wanted["component"], "variable": wanted["variable"], "attributeStatus": status}
         )
-    return Reply({"setVariableResult": results})
+    return Reply({"setVariableResult": results}, then)
 
 
 async def get_base_report(charger: "SimulatedCharger", payload: Payload) -> Reply | None:

@@ -26,7 +26,7 @@ _NO_LIMIT = asyncio.Semaphore(1_000_000)
 
 
 class Connection:
-    """The life of one charger on the wire; `peer` is its present socket."""
+    """The life of one charger on the wire; `peer` is its present socket, `password` that of the next ones."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Connection:
         url: str,
         seed: str,
         *,
-        password: str | None = None,
+        password: bytes | None = None,
         reconnect_seconds: Sequence[float] | None = None,
         heartbeat_seconds: float | None = None,
         connecting: asyncio.Semaphore | None = None,
@@ -45,7 +45,7 @@ class Connection:
         self.booted = asyncio.Event()
         self._charger = charger
         self._url = f"{url.rstrip('/')}/{quote(charger.identity, safe='')}"
-        self._password = password
+        self.password = password
         self._waits = tuple(reconnect_seconds or charger.personality.reconnect_seconds)
         self._heartbeat_seconds = heartbeat_seconds
         self._connecting = connecting or _NO_LIMIT
@@ -139,8 +139,8 @@ class Connection:
 
     async def _connect(self) -> ClientConnection:
         headers: dict[str, str] = {}
-        if self._password is not None:
-            secret = base64.b64encode(f"{self._charger.identity}:{self._password}".encode())
+        if self.password is not None:
+            secret = base64.b64encode(self._charger.identity.encode() + b":" + self.password)
             headers["Authorization"] = f"Basic {secret.decode()}"
         # No compression and no pings of its own: thousands of these share one process.
         return await connect(

@@ -158,6 +158,10 @@ class Personality(BaseModel):
     transaction_starts: Literal["authorized_and_plugged", "plugged"] = "authorized_and_plugged"
     """`plugged`: the transaction is Started by the cable, the token follows in Updated; OCPP 2.0.1 only."""
 
+    # Security
+    password_change: Literal["Accepted", "RebootRequired", "Rejected"] = "Accepted"  # noqa: S105
+    """Its answer to a new password; Accepted also reconnects with it."""
+
     # Connection, restart, offline
     reconnect_seconds: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
     """Waits before each attempt; the last one repeats."""

@@ -13,6 +13,8 @@ from workflows.messages import (
     NOT_SENT,
     CancelReservationInput,
     CancelReservationResult,
+    ChangePasswordInput,
+    ChangePasswordResult,
     InDoubtDetail,
     NotSentDetail,
     Policy,
@@ -40,6 +42,13 @@ async def cancel_reservation(
 ) -> CancelReservationResult | NotSentDetail | InDoubtDetail:
     """Send CancelReservation over `route`; NotSentDetail and InDoubtDetail say why there is no answer."""
     return await _call("CancelReservation", argument, CancelReservationResult, route, policy, summary)
+
+
+async def change_password(
+    argument: ChangePasswordInput, route: Route, policy: Policy, summary: str
+) -> ChangePasswordResult | NotSentDetail | InDoubtDetail:
+    """Change the password over `route`; NotSentDetail and InDoubtDetail say why there is no answer."""
+    return await _call("ChangePassword", argument, ChangePasswordResult, route, policy, summary)
 
 
 async def _call(

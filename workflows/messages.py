@@ -172,6 +172,29 @@ class ForwardCancelInput(Record):
     policy: Policy = Policy()
 
 
+class PasswordStatus(StrEnum):
+    """A charger's answer to a new password, in words of OCPP 1.6 (ConfigurationStatus)."""
+
+    ACCEPTED = "Accepted"
+    REBOOT_REQUIRED = "RebootRequired"
+    REJECTED = "Rejected"
+
+
+class PasswordChange(Record):
+    """Input of `ChangePasswordWorkflow.run`: whose password is changed. The gateway makes the new one up."""
+
+    charger_id: int
+    ocpp_identity: str
+    policy: Policy = Policy()
+
+
+class PasswordAnswer(Record):
+    """Result of `ChangePasswordWorkflow.run`; Pending: the charger may have it or not."""
+
+    status: PasswordStatus | Pending
+    reason: str | None = None
+
+
 class TimelineEntry(Record):
     """One line of a reservation's story, in words for people; never a token."""
 
@@ -239,6 +262,22 @@ class CancelReservationResult(Record):
 
     status: CancelStatus | None = None
     error: str | None = None
+
+
+class ChangePasswordInput(Record):
+    """Argument of activity `ChangePassword` (runs in the gateway)."""
+
+    charger_id: int
+    epoch: int | None = None
+    call_timeout: timedelta = timedelta(seconds=30)
+    write_within: timedelta = timedelta(seconds=10)
+
+
+class ChangePasswordResult(Record):
+    """What the charger said to its new password; no status: nothing that can be understood."""
+
+    status: PasswordStatus | None = None
+    reason: str | None = None  # its own word for a refusal, a CALLERROR as "OcppError:…", "InvalidResponse"
 
 
 NOT_SENT = "NotSent"

@@ -41,3 +41,8 @@ def reservation_workflow_id(charger_id: int, reservation_id: int) -> str:
 def forward_cancel_workflow_id(charger_id: int, reservation_id: int) -> str:
     """The id of a cancel that is forwarded for a number without a live reservation."""
     return f"forward-cancel-{charger_id}-{reservation_id}"
+
+
+def change_password_workflow_id(charger_id: int) -> str:
+    """The id of the change of a charger's password: one at a time."""
+    return f"charger-password-{charger_id}"

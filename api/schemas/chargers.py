@@ -7,7 +7,7 @@ from fastapi import Path
 from pydantic import AfterValidator, Field
 
 from api.schemas.base import MAX_ID, Id, Request, Response, SiteId, Text, printable
-from workflows.messages import ReservationState
+from workflows.messages import PasswordStatus, Pending, ReservationState
 
 IDENTITY_LENGTH = 48
 """OCPP 2.0.1 identifierString[48]."""
@@ -87,7 +87,8 @@ class ChargerChangesBody(Request):
     )
     password: Password | None = Field(
         None,
-        description="Its HTTP Basic password (security profiles 1 and 2); an open socket stays open.",
+        description="The HTTP Basic password that it has from now on (security profiles 1 and 2); an open "
+        "socket stays open, and the charger is not told.",
         examples=["correct-horse-1"],
     )
     security_profile: SecurityProfile | None = Field(
@@ -207,4 +208,24 @@ class Charger(Response):
         description="The reservation of any of its ports that it accepted.", examples=[None]
     )
     security_profile: int | None = Field(description=f"{_LEAST_PROFILE}; null is unset.", examples=[2])
+    password_change: Pending | None = Field(
+        description="Pending: it was told of a new password, and has not connected with it yet.",
+        examples=[None],
+    )
     ports: list[Port] = Field(description="Its ports, by number.", examples=[[]])
+
+
+class PasswordOutcome(Response):
+    """What became of a new password."""
+
+    charger_id: int = Field(description="The charger.", examples=[1])
+    status: PasswordStatus | Pending = Field(
+        description="The charger's word: Accepted, RebootRequired (it takes effect with its next restart) or "
+        "Rejected. Pending: not known, both passwords open until it connects.",
+        examples=["Accepted"],
+    )
+    reason: str | None = Field(
+        None,
+        description="ChargerOffline, NoResponse, InvalidResponse, or the charger's own word for a refusal.",
+        examples=["NotSupported"],
+    )

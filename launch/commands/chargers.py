@@ -308,6 +308,7 @@ def _show(charger: dict[str, Any]) -> None:
             ("longitude", charger["longitude"]),
             ("type", charger["type"]),
             ("least security profile", charger["securityProfile"]),
+            ("new password", charger["passwordChange"]),
             ("socket", _socket(charger)),
             ("since", (charger["connectionStatus"] or {}).get("timestamp")),
             ("takes reservations", _yes_or_no(capabilities["reservations"])),

@@ -20,7 +20,13 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from api.app import close, create_app
 from directory import Charger, Directory, NewCharger, NewPort
 from settings import Settings
-from tests.api.scripted import SCRIPTS, Script, ScriptedForwardCancel, ScriptedReservation
+from tests.api.scripted import (
+    SCRIPTS,
+    Script,
+    ScriptedChangePassword,
+    ScriptedForwardCancel,
+    ScriptedReservation,
+)
 from workflows.names import SEARCH_ATTRIBUTES
 
 DEV_SERVER = [
@@ -57,6 +63,7 @@ def task_queue(monkeypatch: pytest.MonkeyPatch) -> str:
     queue = f"reservations-{uuid4().hex}"
     monkeypatch.setattr("api.reservations_client.RESERVATIONS_QUEUE", queue)
     monkeypatch.setattr("api.forwarded_cancels.RESERVATIONS_QUEUE", queue)
+    monkeypatch.setattr("api.password_changes.RESERVATIONS_QUEUE", queue)
     return queue
 
 
@@ -66,7 +73,7 @@ async def worker(temporal: Client, task_queue: str) -> AsyncIterator[Worker]:
     async with Worker(
         temporal,
         task_queue=task_queue,
-        workflows=[ScriptedReservation, ScriptedForwardCancel],
+        workflows=[ScriptedReservation, ScriptedForwardCancel, ScriptedChangePassword],
         workflow_runner=UnsandboxedWorkflowRunner(),
     ) as worker:
         yield worker

@@ -13,6 +13,9 @@ from workflows.messages import (
     CancelRequest,
     CancelStatus,
     ForwardCancelInput,
+    PasswordAnswer,
+    PasswordChange,
+    PasswordStatus,
     ReservationStart,
     ReservationState,
     ReserveAnswer,
@@ -124,6 +127,20 @@ class ScriptedReservation:
             ended_at=at + timedelta(hours=1) if self._state.is_end else None,
             timeline=(TimelineEntry(at=at, event="accepted", detail="the charger holds port 1"),),
         )
+
+
+PASSWORD_ANSWERS: dict[str, PasswordAnswer] = {}
+"""By OCPP identity, the charger's word on a new password."""
+
+
+@workflow.defn(name="ChangePassword")
+class ScriptedChangePassword:
+    """The change of a charger's password; one without an answer here accepts."""
+
+    @workflow.run
+    async def run(self, change: PasswordChange) -> PasswordAnswer:
+        accepted = PasswordAnswer(status=PasswordStatus.ACCEPTED)
+        return PASSWORD_ANSWERS.get(change.ocpp_identity, accepted)
 
 
 @workflow.defn(name="ForwardCancel")

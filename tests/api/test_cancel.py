@@ -142,7 +142,7 @@ class TestANumberWithoutALiveReservation:
         app = caller(raw_key)
         app.headers["Prefer"] = "wait=0"  # not Flipturn's: not heard
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("api.reservations._default_wait", lambda _: timedelta(milliseconds=200))
+            patch.setattr("api.reservations.default_wait", lambda _: timedelta(milliseconds=200))
             response = await app.post(CANCEL, json=which)
         assert response.status_code == 200
         assert response.json() == {"data": {"status": "Rejected", "reason": "NoResponse", **which}}

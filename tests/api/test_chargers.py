@@ -64,6 +64,7 @@ async def test_a_charger_that_was_never_seen_is_shown_whole(
             "capabilities": {"reservations": None, "wholeCharger": None},
             "reservation": None,
             "securityProfile": None,
+            "passwordChange": None,
             "ports": [
                 {"id": charger.ports[0].id, "name": "Port 1", "portNumber": 1, **port},
                 {"id": charger.ports[1].id, "name": "Port 2", "portNumber": 2, **port},
@@ -300,7 +301,7 @@ class TestAdding:
         (port,) = data["ports"]
         assert (port["portNumber"], port["name"]) == (1, "Left")
         assert (port["connectorType"], port["maximumPowerKw"]) == ("CCS1", 150.0)
-        assert "password" not in response.text
+        assert "a-long-password" not in response.text
         credentials = await directory.chargers.credentials("CP-201")
         assert credentials is not None
         assert await credentials.check_password(b"a-long-password")

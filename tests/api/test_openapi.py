@@ -30,6 +30,7 @@ def test_every_path_is_there(document: dict[str, Any]) -> None:
         "/api/chargers/by-external-id/{id}",
         "/api/chargers/by-ocpp-id/{id}",
         "/api/chargers/{id}",
+        "/api/chargers/{id}/password",
         "/api/keys",
         "/api/keys/{id}",
         "/api/ocpp-messages",

@@ -22,7 +22,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from api.app import close, create_app
 from directory import Directory, NewCharger, NewPort, migrate_async
 from settings import Settings
-from tests.api.scripted import ScriptedForwardCancel, ScriptedReservation
+from tests.api.scripted import ScriptedChangePassword, ScriptedForwardCancel, ScriptedReservation
 
 EXAMPLES = 20
 """Generated calls per operation, beside those that cover the edges of every field."""
@@ -77,7 +77,7 @@ class Server:
             async with Worker(
                 client,
                 task_queue=QUEUE,
-                workflows=[ScriptedReservation, ScriptedForwardCancel],
+                workflows=[ScriptedReservation, ScriptedForwardCancel, ScriptedChangePassword],
                 workflow_runner=UnsandboxedWorkflowRunner(),
             ):
                 await self._listen(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
@@ -100,6 +100,7 @@ def url(temporal_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("api.reservations_client.RESERVATIONS_QUEUE", QUEUE)
         patch.setattr("api.forwarded_cancels.RESERVATIONS_QUEUE", QUEUE)
+        patch.setattr("api.password_changes.RESERVATIONS_QUEUE", QUEUE)
         with Server(temporal_address, tmp_path_factory.mktemp("schemathesis")) as server:
             yield f"http://127.0.0.1:{server.port}"
 

@@ -17,7 +17,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from api.app import close, create_app
 from directory import Directory
 from settings import Settings
-from tests.api.scripted import ScriptedForwardCancel, ScriptedReservation
+from tests.api.scripted import ScriptedChangePassword, ScriptedForwardCancel, ScriptedReservation
 
 ALL_RIGHTS = ["reservations", "read", "admin"]
 
@@ -77,7 +77,7 @@ def running(folder: Path, temporal: str | None = None, queue: str = "reservation
                 worker = Worker(
                     client,
                     task_queue=queue,
-                    workflows=[ScriptedReservation, ScriptedForwardCancel],
+                    workflows=[ScriptedReservation, ScriptedForwardCancel, ScriptedChangePassword],
                     workflow_runner=UnsandboxedWorkflowRunner(),
                 )
                 async with worker:

@@ -7,6 +7,7 @@ import pytest
 
 from directory import NewCharger, NewPort
 from tests.cli.house import House
+from tests.cli.odd_server import Answer, OddServer
 from tests.launch.commands import Ended, berth_here
 
 
@@ -133,3 +134,30 @@ def test_long_lists_come_in_pages_and_a_cut_one_says_so(house: House) -> None:
     assert (len(json.loads(exactly.stdout)), exactly.stderr) == (7, "")
     assert len(json.loads(cut.stdout)) == 4
     assert cut.stderr == "berth: there are more than 4: narrow it down, raise --limit, or ask for --all\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"),
+    [
+        ({"status": "Accepted"}, 0, "took a new password"),
+        ({"status": "RebootRequired"}, 0, "with its next restart"),
+        ({"status": "Pending", "reason": "NoResponse"}, 4, "so both open"),
+        ({"status": "Rejected", "reason": "NotSupported"}, 1, "keeps its password: Rejected, NotSupported"),
+    ],
+)
+def test_a_new_password_ends_with_the_chargers_word(
+    odd: OddServer, answer: dict[str, str], code: int, said: str
+) -> None:
+    odd.answers = [Answer(202 if code == 4 else 200, {"data": {"chargerId": 7, **answer}})]
+    run = berth_here("charger", "rotate-password", "7")
+    assert run.returncode == code
+    assert said in run.stdout
+    assert odd.heard == [("POST", "/api/chargers/7/password", None)]
+
+
+@pytest.mark.usefixtures("house")
+def test_a_charger_that_is_away_keeps_its_password() -> None:
+    berth_here("charger", "add", "CP-1")
+    run = berth_here("charger", "rotate-password", "CP-1", "--json")
+    assert run.returncode == 1
+    assert json.loads(run.stdout) == {"chargerId": 1, "status": "Rejected", "reason": "ChargerOffline"}

@@ -38,6 +38,7 @@ def house(
     queue = f"reservations-{uuid4().hex}"
     monkeypatch.setattr("api.reservations_client.RESERVATIONS_QUEUE", queue)
     monkeypatch.setattr("api.forwarded_cancels.RESERVATIONS_QUEUE", queue)
+    monkeypatch.setattr("api.password_changes.RESERVATIONS_QUEUE", queue)
     shutil.copy(migrated_file, tmp_path / "berth.db")
     with running(tmp_path, temporal, queue) as house:
         point_at(house.url, house.key, monkeypatch)

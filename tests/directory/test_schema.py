@@ -70,11 +70,11 @@ async def test_an_older_schema_is_refused_until_it_is_migrated(
 ) -> None:
     migrations = Path(shutil.copytree(Path(schema.__file__).parent / "migrations", tmp_path / "migrations"))
     (migrations / "versions" / "next.py").write_text(
-        'from alembic import op\nrevision, down_revision = "next", "0003"\n'
+        'from alembic import op\nrevision, down_revision = "next", "0004"\n'
         'def upgrade():\n    op.execute("CREATE TABLE extra (id INTEGER)")\n'
     )
     monkeypatch.setattr(schema, "_MIGRATIONS", migrations)
-    with pytest.raises(SchemaError, match=r"0003.*needs next"):
+    with pytest.raises(SchemaError, match=r"0004.*needs next"):
         await Directory.open(url)
     await migrate_async(url)
     async with await Directory.open(url) as directory:
@@ -86,7 +86,11 @@ async def test_chargers_and_keys_of_the_first_release_are_kept(
 ) -> None:
     ours = Path(schema.__file__).parent / "migrations"
     migrations = Path(shutil.copytree(ours, tmp_path / "migrations"))
-    for newer in ("v0002_capabilities_and_idempotency", "v0003_security_profile"):
+    for newer in (
+        "v0002_capabilities_and_idempotency",
+        "v0003_security_profile",
+        "v0004_newer_passwords",
+    ):
         (migrations / "versions" / f"{newer}.py").unlink()
     monkeypatch.setattr(schema, "_MIGRATIONS", migrations)
     await migrate_async(empty_url)
@@ -99,7 +103,7 @@ async def test_chargers_and_keys_of_the_first_release_are_kept(
     await connections.close()
 
     monkeypatch.setattr(schema, "_MIGRATIONS", ours)
-    with pytest.raises(SchemaError, match=r"0001.*needs 0003"):
+    with pytest.raises(SchemaError, match=r"0001.*needs 0004"):
         await Directory.open(empty_url)
     await migrate_async(empty_url)
     async with await Directory.open(empty_url) as directory:
@@ -107,6 +111,7 @@ async def test_chargers_and_keys_of_the_first_release_are_kept(
         assert kept is not None
         assert (kept.firmware_version, kept.capabilities) == ("1.0", Capabilities())
         assert kept.security_profile is None
+        assert not kept.has_newer_password
         (app,) = await directory.keys.all()
         assert (app.name, app.last_used_at) == ("app", None)
 

@@ -12,6 +12,8 @@ from tests.gateway.house import House
 from workflows.messages import (
     CancelReservationInput,
     CancelReservationResult,
+    ChangePasswordInput,
+    ChangePasswordResult,
     IdTagType,
     ReserveNowInput,
     ReserveNowResult,
@@ -61,6 +63,13 @@ class Commands:
             "reservation-7",
             self._activities.cancel_reservation,
             CancelReservationInput(**(values | changes)),
+        )
+        return result
+
+    async def change_password(self, **changes: Any) -> ChangePasswordResult:
+        values: dict[str, Any] = {"charger_id": self._charger.id}
+        result: ChangePasswordResult = await self._run(
+            "charger-password-1", self._activities.change_password, ChangePasswordInput(**(values | changes))
         )
         return result
 

@@ -76,6 +76,14 @@ async def test_what_a_failing_database_did_not_take_is_written_later_in_order() 
         ),
         ({"key": "AuthorizationKey", "value": "secret"}, {"key": "AuthorizationKey", "value": "***"}),
         ({"key": "HeartbeatInterval", "value": "60"}, {"key": "HeartbeatInterval", "value": "60"}),
+        (
+            {"attributeValue": "secret", "variable": {"name": "basicAuthPassword"}},
+            {"attributeValue": "***", "variable": {"name": "basicAuthPassword"}},
+        ),
+        (
+            {"attributeValue": "60", "variable": {"name": "HeartbeatInterval"}},
+            {"attributeValue": "60", "variable": {"name": "HeartbeatInterval"}},
+        ),
         ({"setup": [{"basicAuthPassword": "secret"}]}, {"setup": [{"basicAuthPassword": "***"}]}),
     ],
 )

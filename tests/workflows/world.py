@@ -27,6 +27,8 @@ from workflows.messages import (
     CancelReservationInput,
     CancelReservationResult,
     CancelStatus,
+    ChangePasswordInput,
+    ChangePasswordResult,
     ChargerConnected,
     Event,
     ForgetInput,
@@ -34,6 +36,7 @@ from workflows.messages import (
     Listener,
     LookInput,
     NotSentDetail,
+    PasswordStatus,
     Policy,
     PortView,
     ReservationStart,
@@ -51,7 +54,7 @@ from workflows.reservation import ReservationWorkflow
 from workflows.sandbox import SANDBOX
 
 T = TypeVar("T")
-Answer = ReserveNowResult | CancelReservationResult | NotSentDetail | InDoubtDetail
+Answer = ReserveNowResult | CancelReservationResult | ChangePasswordResult | NotSentDetail | InDoubtDetail
 
 ACCEPTED = ReserveNowResult(status=ReserveStatus.ACCEPTED)
 OCCUPIED = ReserveNowResult(status=ReserveStatus.OCCUPIED)
@@ -94,6 +97,7 @@ class ScriptedCharger:
         self.ready_for = timedelta(hours=1)
         self.reserve_answers: deque[Answer] = deque()
         self.cancel_answers: deque[Answer] = deque()
+        self.password_answer: Answer = ChangePasswordResult(status=PasswordStatus.ACCEPTED)
         self.frames: list[
             str
         ] = []  # what reached the charger: "ReserveNow 10:00 port 1", "CancelReservation"
@@ -140,6 +144,11 @@ class ScriptedCharger:
             self.frames.append("CancelReservation")
             self.holds = None
         return _said(answer, CancelReservationResult)
+
+    @activity.defn(name="ChangePassword")
+    async def change_password(self, request: ChangePasswordInput) -> ChangePasswordResult:
+        self.frames.append("ChangePassword")
+        return _said(self.password_answer, ChangePasswordResult)
 
     @activity.defn(name="WaitForCharger")
     async def wait_for_charger(self, listener: Listener) -> Route:
@@ -194,7 +203,7 @@ class World:
             Worker(
                 self.client,
                 task_queue=self.gateway_queue,
-                activities=[charger.reserve_now, charger.cancel_reservation],
+                activities=[charger.reserve_now, charger.cancel_reservation, charger.change_password],
             )
         ]
         if self._has_worker:
