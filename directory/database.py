@@ -10,6 +10,7 @@ from directory.capabilities import ChargerCapabilities
 from directory.chargers import Chargers
 from directory.clock import database_now
 from directory.connections import Connections, connect
+from directory.deliveries import Deliveries
 from directory.errors import SchemaError
 from directory.events import Events
 from directory.idempotency import Idempotency
@@ -18,9 +19,11 @@ from directory.links import Links
 from directory.live import LiveReservations
 from directory.messages import Messages
 from directory.password_changes import PasswordChanges
+from directory.presences import Presences
 from directory.schema import check_schema
 from directory.tokens import Tokens
 from directory.transactions import Transactions
+from directory.webhooks import Webhooks
 
 
 class Directory:
@@ -42,6 +45,9 @@ class Directory:
         self.events = Events(connections)
         self.messages = Messages(connections)
         self.idempotency = Idempotency(connections)
+        self.webhooks = Webhooks(connections)
+        self.deliveries = Deliveries(connections)
+        self.presences = Presences(connections)
 
     @classmethod
     async def open(cls, url: str) -> Self:

@@ -24,10 +24,12 @@ _MARK_READY = (
     .values(ready_at=sa.func.coalesce(links.c.ready_at, database_now()))
     .returning(links.c.charger_id)
 )
+# Of a socket that never was ready nobody is told; the one before it may still have to be told of.
+_still_replaces = sa.case((links.c.ready_at.is_(None), links.c.replaced_epoch), else_=None)
 _RELEASE = (
     sa.update(links)
     .where(_held)
-    .values(incarnation=None, ready_at=None, disconnected_at=database_now())
+    .values(incarnation=None, ready_at=None, disconnected_at=database_now(), replaced_epoch=_still_replaces)
     .returning(links.c.charger_id)
 )
 _OWNS = sa.select(links.c.charger_id).where(_held)
@@ -65,7 +67,7 @@ _GATEWAYS = (
 _HEARTBEAT = (
     sa.update(gateways)
     .where(gateways.c.incarnation == bindparam("its_incarnation"))
-    .values(heartbeat_at=database_now())
+    .values(heartbeat_at=database_now(), loss_told_at=None)
     .returning(gateways.c.incarnation)
 )
 _DRAIN = (
@@ -91,6 +93,9 @@ class Links:
                 "protocol": insert.excluded.protocol,
                 "connected_at": now,
                 "ready_at": None,
+                "replaced_epoch": sa.case(
+                    (links.c.ready_at.is_not(None), links.c.epoch), else_=links.c.replaced_epoch
+                ),
             },
         ).returning(links.c.epoch)
 
@@ -179,6 +184,6 @@ def _clear(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
     connection.execute(
         sa.update(links)
         .where(links.c.incarnation.in_(sa.select(gateways.c.incarnation).where(which)))
-        .values(incarnation=None, ready_at=None, disconnected_at=last_seen)
+        .values(incarnation=None, ready_at=None, disconnected_at=last_seen, replaced_epoch=_still_replaces)
     )
     return len(connection.execute(sa.delete(gateways).where(which).returning(gateways.c.incarnation)).all())

@@ -11,6 +11,7 @@ from directory.clock import database_now
 from directory.connections import Connections
 from directory.records import LiveReservation, as_row
 from directory.tables import live_reservations as table
+from directory.webhooks import any_webhook
 
 LISTENS_AFTER_EXPIRY = timedelta(hours=24)
 
@@ -18,7 +19,9 @@ _columns = [table.c[name] for name in LiveReservation.__dataclass_fields__]
 _this_run = sa.and_(table.c.workflow_id == bindparam("workflow"), table.c.first_run_id == bindparam("run"))
 _forgotten = table.c.expires_at <= database_now() - LISTENS_AFTER_EXPIRY.total_seconds()
 
-_MARK_ACCEPTED = sa.update(table).where(_this_run).values(accepted=True)
+_MARK_ACCEPTED = (
+    sa.update(table).where(_this_run).values(accepted=True).returning(any_webhook.label("is_to_be_told"))
+)
 _REMOVE = sa.delete(table).where(_this_run)
 _LISTENING = sa.select(*_columns).where(~_forgotten).order_by(table.c.expires_at)
 _OF_CHARGER = _LISTENING.where(table.c.charger_id == bindparam("charger"))
@@ -87,9 +90,12 @@ class LiveReservations:
 
         return await self._connections.transaction(work)
 
-    async def mark_accepted(self, workflow_id: str, first_run_id: str) -> None:
-        """The charger said Accepted to this run."""
-        await self._connections.change(_MARK_ACCEPTED, workflow=workflow_id, run=first_run_id)
+    async def mark_accepted(self, workflow_id: str, first_run_id: str) -> bool:
+        """The charger said Accepted to this run; whether there is a webhook, for which a look of its own
+        would cost every reservation a trip.
+        """
+        rows = await self._connections.change(_MARK_ACCEPTED, workflow=workflow_id, run=first_run_id)
+        return bool(rows and rows[0].is_to_be_told)
 
     async def remove(self, workflow_id: str, first_run_id: str) -> None:
         """This run listens no more; a newer run of the same reservation is left alone."""

@@ -322,3 +322,87 @@ class LoggedMessage:
     payload_json: str
     response_json: str | None = None
     id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where events go; it sees what its API key sees, less what its own scope leaves out."""
+
+    id: int
+    api_key_id: int
+    url: str = field(repr=False)  # some receivers are known by it alone
+    secret: str = field(repr=False)
+    event_types: frozenset[str] | None  # None: all
+    site_id: str | None  # None: all sites of its key
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """An event, on its way to the webhooks that want it; `body_json` is what they get."""
+
+    event_id: str
+    event_type: str
+    charger_id: int
+    site_id: str | None
+    body_json: str
+    not_for_newer_than: datetime | None = None  # webhooks made after it are not told
+
+
+DeliveryState = Literal["pending", "delivered", "given_up"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one webhook. `round` counts its replays, `attempts` go on through them."""
+
+    id: int
+    webhook_id: int
+    event_id: str
+    event_type: str
+    body_json: str
+    created_at: datetime
+    state: DeliveryState
+    round: int
+    attempts: int
+    last_attempt_at: datetime | None
+    last_status: int | None  # of HTTP
+    last_error: str | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DueDelivery:
+    """A delivery whose workflow is to be started."""
+
+    id: int
+    round: int
+    webhook_id: int
+    event_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTarget:
+    """What one attempt needs."""
+
+    webhook_id: int
+    event_id: str
+    event_type: str
+    body_json: str
+    state: DeliveryState
+    round: int
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+    key_is_good: bool  # neither revoked nor expired
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A charger came, or went: its socket `epoch` became ready, or ended, at `at`."""
+
+    charger_id: int
+    ocpp_identity: str
+    site_id: str | None
+    epoch: int
+    is_connected: bool
+    at: datetime

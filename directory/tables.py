@@ -122,6 +122,7 @@ gateways = sa.Table(
     sa.Column("started_at", Instant, nullable=False),
     sa.Column("heartbeat_at", Instant, nullable=False),
     sa.Column("draining_at", Instant),  # takes no new commands since then
+    sa.Column("loss_told_at", Instant),  # webhooks were told that its chargers went with it
 )
 
 links = sa.Table(
@@ -134,6 +135,7 @@ links = sa.Table(
     sa.Column("connected_at", Instant, nullable=False),
     sa.Column("ready_at", Instant),
     sa.Column("disconnected_at", Instant),
+    sa.Column("replaced_epoch", sa.BigInteger),  # the ready socket it took over from; null = none
 )
 
 # No foreign key here and below: a run's listener and a charger's word outlive the charger's row.
@@ -210,4 +212,39 @@ idempotency = sa.Table(
     sa.Column("status_code", sa.Integer, nullable=False),
     sa.Column("answer_json", sa.Text, nullable=False),
     sa.Column("created_at", Instant, nullable=False, index=True),
+)
+
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("api_key_id", sa.ForeignKey("api_keys.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("url", WireText, nullable=False),
+    sa.Column("secret", WireText, nullable=False),  # as it is: every attempt signs with it
+    sa.Column("event_types", sa.JSON(none_as_null=True)),  # null = all
+    sa.Column("site_id", WireText),  # null = all that its key sees
+    sa.Column("created_at", Instant, nullable=False),
+    **_NEVER_REUSED,
+)
+
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    sa.Column("id", _BigId, primary_key=True),
+    sa.Column("webhook_id", sa.ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("event_id", sa.String(36), nullable=False),
+    sa.Column("event_type", WireText, nullable=False),
+    sa.Column("body_json", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("state", WireText, nullable=False),
+    sa.Column("round", sa.Integer, nullable=False),  # counts the replays
+    sa.Column("start_at", Instant, index=True),  # when a worker shall start its workflow; null = not
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("last_attempt_at", Instant),
+    sa.Column("last_status", sa.Integer),
+    sa.Column("last_error", WireText),
+    sa.Column("ended_at", Instant, index=True),
+    sa.UniqueConstraint("event_id", "webhook_id"),
+    sa.Index(None, "webhook_id", "id"),
+    **_NEVER_REUSED,
 )

@@ -1,0 +1,222 @@
+"""Webhooks and their deliveries: who is told of what, once for each event."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from directory import Announced, Delivery, Directory, NewCharger
+from directory.connections import Connections
+from directory.tables import gateways, webhook_deliveries
+from tests.directory.time_passes import age
+
+EVENT = Announced("e-1", "reservation.active", 1, "north", '{"id":"e-1"}')
+
+
+async def make(directory: Directory, *, key: dict[str, Any] | None = None, **webhook: Any) -> tuple[int, int]:
+    """A key and its webhook: their ids."""
+    _, owner = await directory.keys.create("app", ["read"], **(key or {}))
+    made = await directory.webhooks.add(owner.id, "https://app.example/", "whsec_1", **webhook)
+    return owner.id, made.id
+
+
+async def told(directory: Directory, webhook_id: int) -> list[Delivery]:
+    return await directory.deliveries.of_webhook(webhook_id, state=None, limit=100)
+
+
+@pytest.mark.parametrize(
+    ("key", "webhook", "hears"),
+    [
+        ({}, {}, True),
+        ({}, {"event_types": ["reservation.active"]}, True),
+        ({}, {"event_types": ["charger.connected"]}, False),
+        ({}, {"site_id": "north"}, True),
+        ({}, {"site_id": "south"}, False),
+        ({"site_ids": ["north", "south"]}, {}, True),
+        ({"site_ids": ["south"]}, {}, False),
+        ({"charger_ids": [1]}, {}, True),
+        ({"charger_ids": [2]}, {}, False),
+        ({"site_ids": ["north"], "charger_ids": [2]}, {}, False),
+    ],
+)
+async def test_a_webhook_hears_what_its_key_sees_and_it_wants(
+    directory: Directory, key: dict[str, Any], webhook: dict[str, Any], hears: bool
+) -> None:
+    _, webhook_id = await make(directory, key=key, **webhook)
+    assert await directory.deliveries.announce([EVENT]) == hears
+    assert [one.event_id for one in await told(directory, webhook_id)] == ["e-1"] * hears
+
+
+async def test_a_charger_without_a_site_is_of_no_site(directory: Directory) -> None:
+    await make(directory, key={"site_ids": ["north"]})
+    _, everything = await make(directory)
+    nowhere = Announced("e-2", "charger.connected", 1, None, "{}")
+    assert await directory.deliveries.announce([nowhere]) == 1
+    assert len(await told(directory, everything)) == 1
+
+
+async def test_an_event_is_entered_once_however_often_and_by_whomever_it_is_announced(
+    directory: Directory, other: Directory
+) -> None:
+    _, first = await make(directory)
+    _, second = await make(directory)
+    counts = await asyncio.gather(*(one.deliveries.announce([EVENT]) for one in (directory, other) * 5))
+    assert sum(counts) == 2
+    assert [len(await told(directory, webhook)) for webhook in (first, second)] == [1, 1]
+
+
+async def test_a_revoked_or_expired_key_hears_nothing(directory: Directory) -> None:
+    key_id, webhook_id = await make(directory)
+    await directory.deliveries.announce([EVENT])
+    (delivery,) = await told(directory, webhook_id)
+    target = await directory.deliveries.target(delivery.id)
+    assert target is not None
+    assert target.key_is_good
+    await directory.keys.revoke(key_id)
+    await make(directory, key={"expires_at": datetime.now(UTC) - timedelta(hours=1)})
+    target = await directory.deliveries.target(delivery.id)
+    assert target is not None
+    assert not target.key_is_good
+    assert await directory.deliveries.announce([Announced("e-2", "ping", 1, None, "{}")]) == 0
+
+
+async def test_what_is_due_is_started_once_and_again_only_when_its_workflow_is_lost(
+    directory: Directory, connections: Connections
+) -> None:
+    await make(directory)
+    await directory.deliveries.announce([EVENT])
+    due = await directory.deliveries.due()
+    assert [(one.round, one.event_type) for one in due] == [(0, "reservation.active")]
+    assert await directory.deliveries.due() == due, "until somebody says that it has started"
+    await directory.deliveries.started(due)
+    assert await directory.deliveries.due() == []
+    assert (await directory.deliveries.backlog()).count == 1
+    await age(connections, webhook_deliveries.c.start_at, timedelta(hours=26))
+    assert await directory.deliveries.due() == due
+
+
+async def test_a_delivery_ends_once_and_a_replay_is_a_new_round_of_it(directory: Directory) -> None:
+    _, webhook_id = await make(directory)
+    await directory.deliveries.announce([EVENT])
+    (first,) = due = await directory.deliveries.due()
+    assert await directory.deliveries.replay(webhook_id, first.id) is None, "it is on its way"
+    await directory.deliveries.failed(first.id, 0, None, "no connection")
+    await directory.deliveries.failed(first.id, 0, 500, "HTTP 500")
+    assert await directory.deliveries.give_up(first.id, 0)
+    assert not await directory.deliveries.give_up(first.id, 0)
+    (given_up,) = await told(directory, webhook_id)
+    assert (given_up.state, given_up.attempts, given_up.last_status) == ("given_up", 2, 500)
+    assert given_up.last_error == "HTTP 500"
+    assert given_up.ended_at is not None
+    assert (await directory.deliveries.backlog()).count == 0
+
+    replayed = await directory.deliveries.replay(webhook_id, first.id)
+    assert replayed is not None
+    assert (replayed.state, replayed.event_id, replayed.ended_at) == ("pending", "e-1", None)
+    await directory.deliveries.started(due)  # whoever was late with the round before
+    assert [(one.id, one.round) for one in await directory.deliveries.due()] == [(first.id, 1)]
+    await directory.deliveries.delivered(first.id, 0, 200)  # likewise
+    assert (await told(directory, webhook_id))[0].state == "pending"
+    await directory.deliveries.delivered(first.id, 1, 204)
+    (delivered,) = await told(directory, webhook_id)
+    assert (delivered.state, delivered.attempts, delivered.last_error) == ("delivered", 3, None)
+
+
+async def test_a_list_goes_backwards_by_page_and_state(directory: Directory) -> None:
+    _, webhook_id = await make(directory)
+    for n in range(5):
+        await directory.deliveries.announce([Announced(f"e-{n}", "reservation.used", 1, None, "{}")])
+    newest = await directory.deliveries.of_webhook(webhook_id, state=None, limit=2)
+    assert [one.event_id for one in newest] == ["e-4", "e-3"]
+    await directory.deliveries.delivered(newest[1].id, 0, 200)
+    pending = await directory.deliveries.of_webhook(
+        webhook_id, state="pending", limit=2, before_id=newest[0].id
+    )
+    assert [one.event_id for one in pending] == ["e-2", "e-1"]
+    assert await directory.deliveries.by_id(webhook_id + 1, newest[0].id) is None
+
+
+async def test_what_ended_long_ago_is_deleted_and_what_is_pending_stays(
+    directory: Directory, connections: Connections
+) -> None:
+    _, webhook_id = await make(directory)
+    await directory.deliveries.announce([EVENT, Announced("e-2", "ping", 1, None, "{}")])
+    ended, _ = await directory.deliveries.due()
+    await directory.deliveries.delivered(ended.id, 0, 200)
+    assert await directory.deliveries.prune(timedelta(days=30)) == 0
+    await age(connections, webhook_deliveries.c.ended_at, timedelta(days=31))
+    assert await directory.deliveries.prune(timedelta(days=30)) == 1
+    assert [one.state for one in await told(directory, webhook_id)] == ["pending"]
+
+
+async def test_a_removed_webhook_takes_its_deliveries_along(directory: Directory) -> None:
+    _, webhook_id = await make(directory)
+    assert await directory.webhooks.any()
+    await directory.deliveries.announce([EVENT])
+    (due,) = await directory.deliveries.due()
+    assert await directory.webhooks.remove(webhook_id)
+    assert not await directory.webhooks.remove(webhook_id)
+    assert await directory.deliveries.target(due.id) is None
+    assert await directory.deliveries.due() == []
+    assert not await directory.webhooks.any()
+
+
+class TestPresences:
+    """Chargers that come and go."""
+
+    async def test_a_charger_comes_and_goes(self, directory: Directory) -> None:
+        charger = await directory.chargers.add(NewCharger("CP-1", site_id="north"))
+        await directory.links.start("one", "G", "q")
+        epoch = await directory.links.take(charger.id, "one", "ocpp1.6")
+        assert await directory.presences.came(charger.id, epoch) == [], "it is not ready"
+        await directory.links.mark_ready(charger.id, epoch)
+        (came,) = await directory.presences.came(charger.id, epoch)
+        assert (came.ocpp_identity, came.site_id, came.is_connected) == ("CP-1", "north", True)
+        (went,) = await directory.presences.went(charger.id, epoch)
+        assert (went.epoch, went.is_connected) == (epoch, False)
+        assert went.at >= came.at
+
+    async def test_who_reconnects_before_the_end_is_noticed_went_before_it_came(
+        self, directory: Directory
+    ) -> None:
+        charger = await directory.chargers.add(NewCharger("CP-1"))
+        await directory.links.start("one", "G", "q")
+        first = await directory.links.take(charger.id, "one", "ocpp1.6")
+        await directory.links.mark_ready(charger.id, first)
+        never_ready = await directory.links.take(charger.id, "one", "ocpp1.6")
+        await directory.links.release(charger.id, never_ready)
+        third = await directory.links.take(charger.id, "one", "ocpp1.6")
+        await directory.links.mark_ready(charger.id, third)
+        went, came = await directory.presences.came(charger.id, third)
+        assert (went.epoch, went.is_connected, came.epoch, came.is_connected) == (first, False, third, True)
+        assert went.at <= came.at
+        (noticed,) = await directory.presences.went(charger.id, first)
+        assert noticed == went
+        assert await directory.presences.came(charger.id, first) == []
+
+        await directory.links.release(charger.id, third)
+        fourth = await directory.links.take(charger.id, "one", "ocpp1.6")
+        await directory.links.mark_ready(charger.id, fourth)
+        assert [one.epoch for one in await directory.presences.came(charger.id, fourth)] == [fourth]
+
+    async def test_a_dead_gateways_chargers_are_lost_once(
+        self, directory: Directory, connections: Connections
+    ) -> None:
+        for n in range(3):
+            charger = await directory.chargers.add(NewCharger(f"CP-{n}"))
+            await directory.links.start(f"g{n}", "G", "q")
+            epoch = await directory.links.take(charger.id, f"g{n}", "ocpp1.6")
+            await directory.links.mark_ready(charger.id, epoch)
+        assert await directory.presences.lost_gateways() == []
+        await age(connections, gateways.c.heartbeat_at, timedelta(seconds=20))
+        await directory.links.heartbeat("g0")
+        assert set(await directory.presences.lost_gateways()) == {"g1", "g2"}
+        (lost,) = await directory.presences.lost_with("g1")
+        assert lost.ocpp_identity == "CP-1"
+        assert datetime.now(UTC) - lost.at > timedelta(seconds=15)
+        await directory.presences.loss_told("g1")
+        assert await directory.presences.lost_gateways() == ["g2"]
+        await directory.links.heartbeat("g1")  # it was only asleep
+        await age(connections, gateways.c.heartbeat_at, timedelta(seconds=20))
+        assert "g1" in await directory.presences.lost_gateways()
