@@ -31,17 +31,17 @@ class Authority:
     def certify(
         self, common_name: str, file: str | None = None, valid_for: timedelta = timedelta(days=1)
     ) -> Path:
-        """A certificate for 127.0.0.1 as server, and for a charger of this name as client."""
+        """A certificate for 127.0.0.1 and a host of this name as server, and for such a charger as client."""
         key = ec.generate_private_key(ec.SECP256R1())
         ours = self._key.public_key()
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        address = x509.IPAddress(ip_address("127.0.0.1"))
+        names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName(common_name)]
         certificate = (
             _builder(_name(common_name), self._name, key.public_key(), valid_for)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(is_authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ours), critical=False)
             .sign(self._key, hashes.SHA256())
         )
