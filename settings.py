@@ -94,6 +94,9 @@ class Settings(BaseSettings):
         description="With BERTH_WORKER_BUILD: whether a reservation stays on the build it began with, or "
         "moves to the current one at its next step.",
     )
+    webhook_private_targets: bool = Field(
+        False, description="Let webhooks point into private networks, and be `http://`."
+    )
     payload_key: SecretStr | None = Field(
         None,
         description="Encrypts what Temporal stores: `id:base64`, with commas between several keys; the first "

@@ -1,7 +1,11 @@
-"""The workflow worker: it runs reservations, and their looks into the directory."""
+"""The workflow worker: it runs reservations with their looks into the directory, and sends webhooks.
+
+Webhooks have a task queue and a worker of their own within the process: no reservation waits behind them.
+"""
 
 import asyncio
 import signal
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -9,18 +13,26 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
+from activities.announcing import Announcer, nobody
+from activities.charger_presence import ChargerPresence
+from activities.dispatcher import Dispatcher
 from activities.route import RouteFinder
+from activities.webhook_delivery import WebhookDeliverer
 from directory import Directory
 from settings import Settings
+from webhooks.sender import Sender
 from workflows.change_password import ChangePasswordWorkflow
 from workflows.forward_cancel import ForwardCancelWorkflow
-from workflows.names import RESERVATIONS_QUEUE, WORKER_DEPLOYMENT
+from workflows.names import RESERVATIONS_QUEUE, WEBHOOKS_QUEUE, WORKER_DEPLOYMENT
 from workflows.reservation import ReservationWorkflow
 from workflows.sandbox import SANDBOX
+from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
 log = structlog.get_logger(__name__)
 
 WORKFLOWS = [ReservationWorkflow, ForwardCancelWorkflow, ChangePasswordWorkflow]
+
+_DELIVERIES_AT_ONCE = 50
 
 
 def deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:
@@ -39,14 +51,24 @@ def build_worker(
     directory: Directory,
     task_queue: str = RESERVATIONS_QUEUE,
     deployment: WorkerDeploymentConfig | None = None,
+    wake: Callable[[], None] = nobody,
 ) -> Worker:
-    """A worker for every workflow of Berth; tests give their own task queue."""
-    finder = RouteFinder(directory)
+    """A worker for every workflow of a reservation; tests give their own task queue.
+
+    `wake` is called when there are events for webhooks.
+    """
+    announcer = Announcer(directory, wake)
+    finder = RouteFinder(directory, announcer)
     return Worker(
         client,
         task_queue=task_queue,
         workflows=WORKFLOWS,
-        activities=[finder.wait_for_charger, finder.look_at_charger, finder.forget_listener],
+        activities=[
+            finder.wait_for_charger,
+            finder.look_at_charger,
+            finder.forget_listener,
+            announcer.announce,
+        ],
         workflow_runner=SANDBOX,
         max_cached_workflows=2000,
         graceful_shutdown_timeout=timedelta(seconds=10),
@@ -54,17 +76,41 @@ def build_worker(
     )
 
 
+def build_webhook_worker(
+    client: Client, directory: Directory, sender: Sender, task_queue: str = WEBHOOKS_QUEUE
+) -> Worker:
+    """A worker for the deliveries to webhooks."""
+    deliverer = WebhookDeliverer(directory, sender)
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[WebhookDeliveryWorkflow],
+        activities=[deliverer.deliver, deliverer.give_up],
+        workflow_runner=SANDBOX,
+        max_cached_workflows=100,
+        max_concurrent_workflow_tasks=10,
+        max_concurrent_activities=_DELIVERIES_AT_ONCE,
+        graceful_shutdown_timeout=timedelta(seconds=10),
+    )
+
+
 async def run(settings: Settings, client: Client, directory: Directory) -> None:
     """Work until SIGTERM or SIGINT, then finish what is in hand.
 
-    Raises whatever stops the worker for good; the process then ends with an error.
+    Raises whatever stops a worker for good; the process then ends with an error.
     """
-    worker = build_worker(client, directory, deployment=deployment_config(settings))
+    dispatcher = Dispatcher(directory, client)
+    workers = (
+        build_worker(client, directory, deployment=deployment_config(settings), wake=dispatcher.wake),
+        build_webhook_worker(client, directory, Sender(settings.webhook_private_targets)),
+    )
+    presence = ChargerPresence(directory, Announcer(directory, dispatcher.wake))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    working = asyncio.create_task(worker.run())
+    working = [asyncio.create_task(worker.run()) for worker in workers]
+    dispatching = asyncio.create_task(dispatcher.run(presence))
     stopping = asyncio.create_task(stop.wait())
     log.info(
         "worker_started",
@@ -73,9 +119,11 @@ async def run(settings: Settings, client: Client, directory: Directory) -> None:
         build=settings.worker_build,
         versioning=settings.worker_versioning if settings.worker_build else None,
     )
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if not working.done():
-        await worker.shutdown()
-    await working
+    dispatching.cancel()
+    await asyncio.gather(
+        *(worker.shutdown() for worker, work in zip(workers, working, strict=True) if not work.done())
+    )
+    await asyncio.gather(*working)
     log.info("worker_stopped")

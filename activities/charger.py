@@ -89,7 +89,7 @@ class ChargerCommands:
             _fail(error)
         log.info("reserve_now_answered", status=result.status, error=result.error, reason=result.reason)
         if result.status is ReserveStatus.ACCEPTED:
-            await self._mark_accepted(listener)
+            return result.model_copy(update={"is_to_be_told": await self._mark_accepted(listener)})
         return result
 
     @activity.defn(name="CancelReservation")
@@ -184,12 +184,14 @@ class ChargerCommands:
             raise NotSent("not_ready") from error
         return any(listener.reservation_id == reservation_id for listener in listeners)
 
-    async def _mark_accepted(self, listener: LiveReservation) -> None:
+    async def _mark_accepted(self, listener: LiveReservation) -> bool:
+        """Whether there are webhooks to be told."""
         try:
-            await self._directory.live.mark_accepted(listener.workflow_id, listener.first_run_id)
+            return await self._directory.live.mark_accepted(listener.workflow_id, listener.first_run_id)
         except Exception:
             # The charger's Accepted must not be lost over the one-holder check of others.
             log.exception("mark_accepted_failed", workflow_id=listener.workflow_id)
+            return True  # nobody knows
 
 
 def _name(charger_id: int, **more: int) -> None:

@@ -8,16 +8,19 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.announcing import Announcer
 from activities.listening import listening
 from directory import Directory
-from workflows.messages import CHARGER_OFFLINE, ForgetInput, Listener, LookInput, PortView, Route
+from workflows.announcement import LastStep
+from workflows.messages import CHARGER_OFFLINE, Listener, LookInput, PortView, Route
 
 
 class RouteFinder:
     """Activities over the directory."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, announcer: Announcer) -> None:
         self._directory = directory
+        self._announcer = announcer
 
     @activity.defn(name="WaitForCharger")
     async def wait_for_charger(self, listener: Listener) -> Route:
@@ -55,7 +58,8 @@ class RouteFinder:
         )
 
     @activity.defn(name="ForgetListener")
-    async def forget_listener(self, forget: ForgetInput) -> None:
-        """Take the run off the list of listeners: its last step."""
+    async def forget_listener(self, forget: LastStep) -> None:
+        """Announce what is left to announce and take the run off the list of listeners: its last step."""
+        await self._announcer.tell_of_reservation(forget.announcements)
         workflow_id = activity.info().workflow_id or ""
         await self._directory.live.remove(workflow_id, forget.first_run_id)

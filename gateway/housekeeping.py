@@ -12,6 +12,8 @@ from directory import Directory
 log = structlog.get_logger(__name__)
 
 MESSAGES_KEPT = timedelta(days=30)
+WEBHOOK_DELIVERIES_KEPT = timedelta(days=30)
+"""From their end."""
 ANSWERS_KEPT = timedelta(days=1)
 """How long a repeated request finds the answer to its idempotency key."""
 
@@ -32,6 +34,7 @@ async def sweep(directory: Directory) -> None:
     await _delete("messages", lambda: directory.messages.prune(MESSAGES_KEPT))
     await _delete("live_reservations", directory.live.prune)
     await _delete("idempotency", lambda: directory.idempotency.prune(ANSWERS_KEPT))
+    await _delete("webhook_deliveries", lambda: directory.deliveries.prune(WEBHOOK_DELIVERIES_KEPT))
     await _delete("gateways", directory.links.prune)
 
 

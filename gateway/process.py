@@ -17,7 +17,9 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
+from activities.announcing import Announcer
 from activities.charger import ChargerCommands
+from activities.charger_presence import ChargerPresence
 from directory import Directory
 from gateway import metrics
 from gateway.backlog import tell_backlog
@@ -69,6 +71,7 @@ async def run(
     registry = Registry()
     messages = MessageLog(directory.messages.write)
     deliverer = Deliverer(directory, client)
+    presence = ChargerPresence(directory, Announcer(directory))
     server = GatewayServer(
         settings,
         directory,
@@ -77,6 +80,7 @@ async def run(
         registry=registry,
         messages=messages,
         wake=deliverer.wake,
+        presence=presence,
         tls=tls,
     )
 
@@ -121,7 +125,7 @@ async def run(
                 await _cancelled(background)
         finally:
             await deliverer.stop()
-            await _sign_off(directory, incarnation, messages)
+            await _sign_off(directory, incarnation, messages, presence)
 
 
 def _show(registry: Registry, deliverer: Deliverer, messages: MessageLog) -> None:
@@ -208,8 +212,11 @@ async def _withdraw(directory: Directory, incarnation: str) -> None:
         log.exception("gateway_not_withdrawn")
 
 
-async def _sign_off(directory: Directory, incarnation: str, messages: MessageLog) -> None:
+async def _sign_off(
+    directory: Directory, incarnation: str, messages: MessageLog, presence: ChargerPresence
+) -> None:
     try:
+        await presence.leave_with(incarnation)
         await directory.links.stop(incarnation)
         await messages.flush()
     except Exception:

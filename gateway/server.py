@@ -18,6 +18,7 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from activities.charger_presence import ChargerPresence
 from directory import Charger, Directory
 from gateway.admission import Admission, Refusal
 from gateway.channel import channel_of
@@ -90,6 +91,7 @@ class GatewayServer:
         registry: Registry,
         messages: MessageLog,
         wake: Callable[[int], None],
+        presence: ChargerPresence,
         tls: GatewayTls | None = None,
         boot_wait: timedelta = BOOT_WAIT,
         inquire_after: timedelta = INQUIRE_AFTER,
@@ -102,6 +104,7 @@ class GatewayServer:
         self._registry = registry
         self._messages = messages
         self._wake = wake
+        self._presence = presence
         self._tls = tls
         self._boot_wait = boot_wait
         self._max_connections = max_connections
@@ -244,7 +247,7 @@ class GatewayServer:
             self._registry.leave(session)
             bound.info("charger_disconnected", code=connection.close_code, reason=connection.close_reason)
             if not self._is_draining:  # the end of the incarnation clears all of them at once
-                await self._release(charger.id, epoch)
+                await self._release(session)
 
     async def _make_ready(self, session: ChargerSession, *, is_unknown: bool) -> None:
         """The charger takes commands: route to it, tell those who wait for it."""
@@ -254,12 +257,23 @@ class GatewayServer:
                 if not await self._directory.links.mark_ready(session.charger_id, session.epoch):
                     session.close(CloseCode.NORMAL_CLOSURE, "replaced by a newer connection")
                     return
+                session.was_ready = True
                 await self._tell_connected(session)
                 if is_unknown:
                     self._inquirer.ask_soon(session.charger_id)
-                return
+                break
             except Exception:
                 log.exception("charger_not_marked_ready", charger_id=session.charger_id)
+                await asyncio.sleep(_RETRY_AFTER)
+        await self._announce_ready(session)
+
+    async def _announce_ready(self, session: ChargerSession) -> None:
+        while True:
+            try:
+                await self._presence.came(session.charger_id, session.epoch)
+                return
+            except Exception:
+                log.exception("charger_not_announced", charger_id=session.charger_id)
                 await asyncio.sleep(_RETRY_AFTER)
 
     async def _tell_connected(self, session: ChargerSession) -> None:
@@ -271,12 +285,14 @@ class GatewayServer:
         # Also without a listener now: events left over from an earlier socket go out first.
         self._wake(session.charger_id)
 
-    async def _release(self, charger_id: int, epoch: int) -> None:
+    async def _release(self, session: ChargerSession) -> None:
         try:
-            await self._directory.links.release(charger_id, epoch)
+            if session.was_ready:
+                await self._presence.went(session.charger_id, session.epoch)
+            await self._directory.links.release(session.charger_id, session.epoch)
         except Exception:
-            # The charger is gone all the same; its next socket, or our end, clears the row.
-            log.exception("link_not_released", charger_id=charger_id)
+            # The charger is gone all the same; its next socket, or our end, clears the row and tells of it.
+            log.exception("link_not_released", charger_id=session.charger_id)
 
 
 def _known_ports(charger: Charger) -> list[PortReport]:

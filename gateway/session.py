@@ -92,6 +92,7 @@ class ChargerSession:
         self.epoch = epoch
         self.dialect = dialect
         self.is_ready = False
+        self.was_ready = False  # remains when the socket has ended
         self._socket = socket
         self._reports = reports
         self._messages = messages

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
+from workflows.announcement import EventType
 from workflows.ledger import Ledger
 from workflows.memory import Concern, Doubt, Held
 from workflows.messages import (
@@ -68,6 +69,8 @@ class Answers:
             self._ledger.forget_concern()
             if m.state is not ReservationState.ACTIVE:
                 self._ledger.enter(ReservationState.ACTIVE)
+                if answer.is_to_be_told:
+                    self._ledger.announce(EventType.RESERVATION_ACTIVE, terms)
             change, m.refused_change = m.refused_change, None
             if change is None:
                 self._ledger.answer_asks(ReserveStatus.ACCEPTED)

@@ -12,6 +12,7 @@ import structlog
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
+from workflows.announcement import Announcement, EventType, reservation_event_id
 from workflows.memory import Concern, Held, Memory
 from workflows.messages import (
     PENDING,
@@ -141,6 +142,9 @@ class Ledger:
             route=m.route,
             listening=m.listening,
             last_event_id=m.last_event_id,
+            announced=m.announced,
+            announcements=m.announcements,
+            announce_at=m.announce_at,
             timeline=m.timeline,
         )
         self.enter(ReservationState.REQUESTED)
@@ -200,12 +204,14 @@ class Ledger:
     ) -> None:
         """The one way into an end state; who still waits is answered."""
         m = self.memory
+        terms = m.wanted or m.held_terms
         m.ended_at = workflow.now()
         m.wanted, m.ending, m.ending_reason, m.retry_at, m.waiting_since = None, None, None, None, None
         m.doubt, m.fallback, m.linger_until, m.tidy = None, None, None, False
         change, m.refused_change = m.refused_change, None
         self.forget_concern()
         self.enter(state, reason)
+        self.announce(EventType(f"reservation.{state}"), terms)
         if answer is None and change is not None:
             answer, answer_reason = status_of(change), reason_of(change)
         elif answer is None:
@@ -216,6 +222,36 @@ class Ledger:
             self.answer_cancels(CancelStatus.ACCEPTED, reason)
         else:
             self.answer_cancels(CancelStatus.REJECTED, reason or state.capitalize())
+
+    def announce(
+        self,
+        event_type: EventType,
+        terms: Terms | None,
+        *,
+        evidence: str | None = None,
+        transaction_id: str | None = None,
+    ) -> None:
+        """Have webhooks told of what the books say now; evidence and transaction may be the event's own."""
+        m = self.memory
+        number = m.announced.get(event_type, 0) + 1
+        m.announced[event_type] = number
+        m.announcements.append(
+            Announcement(
+                event_id=reservation_event_id(workflow.info().first_execution_run_id, event_type, number),
+                type=event_type,
+                at=workflow.now(),
+                charger_id=self.start.charger_id,
+                reservation_id=self.start.reservation_id,
+                site_id=self.start.site_id,
+                port_id=None if terms is None else terms.port_id,
+                state=m.state,
+                status=m.status,
+                reason=m.reason,
+                evidence=evidence or m.evidence,
+                expires_at=None if terms is None else terms.expires_at,
+                transaction_id=transaction_id or m.transaction_id,
+            )
+        )
 
     def enter(self, state: ReservationState, reason: str | None = None) -> None:
         """The one writer of the state."""

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
+from workflows.announcement import Announcement
 from workflows.messages import (
     ReservationState,
     ReserveNowResult,
@@ -85,4 +86,7 @@ class Memory(BaseModel):
     ended_at: datetime | None = None
     transaction_id: str | None = None
     violations: int = 0
+    announced: dict[str, int] = {}  # events so far, by type
+    announcements: list[Announcement] = []  # those that webhooks were not told of yet
+    announce_at: datetime | None = None  # telling them failed; when to try again
     timeline: list[TimelineEntry] = []

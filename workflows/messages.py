@@ -244,6 +244,7 @@ class ReserveNowResult(Record):
     error: str | None = None  # a CALLERROR code, or "InvalidResponse"
     reason: str | None = None  # statusInfo.reasonCode, or "ReservedByOther" when no frame was sent
     sent: bool = True  # False: answered by Berth, the charger never saw a frame
+    is_to_be_told: bool = False  # there are webhooks
 
 
 class CancelReservationInput(Record):

@@ -10,6 +10,9 @@ RESERVATIONS_QUEUE = "reservations"
 WORKER_DEPLOYMENT = "berth"
 """The worker deployment whose versions are their builds, for who gives them one."""
 
+WEBHOOKS_QUEUE = "webhooks"
+"""The task queue of deliveries to webhooks, apart so that no reservation waits behind a slow receiver."""
+
 CHARGER_ID = SearchAttributeKey.for_int("ChargerId")
 PORT_ID = SearchAttributeKey.for_int("PortId")
 RESERVATION_ID = SearchAttributeKey.for_int("ReservationId")
@@ -46,3 +49,8 @@ def forward_cancel_workflow_id(charger_id: int, reservation_id: int) -> str:
 def change_password_workflow_id(charger_id: int) -> str:
     """The id of the change of a charger's password: one at a time."""
     return f"charger-password-{charger_id}"
+
+
+def webhook_delivery_workflow_id(delivery_id: int, its_round: int) -> str:
+    """The id of one delivery of an event; each replay is a workflow of its own."""
+    return f"webhook-delivery-{delivery_id}-{its_round}"

@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
+from workflows.announcement import AnnounceInput, LastStep
 from workflows.answers import Answers
 from workflows.charger_call import cancel_reservation, reserve_now
 from workflows.ledger import CancelCommand, Ledger, ReserveCommand
@@ -27,7 +29,6 @@ from workflows.messages import (
     ChargerBooted,
     ChargerConnected,
     Event,
-    ForgetInput,
     InDoubtDetail,
     Listener,
     LookInput,
@@ -57,6 +58,10 @@ _WAIT_FOR_CHARGER = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
 )
 _LOCAL_ATTEMPT = timedelta(seconds=5)
+# The caller's answer goes out when webhooks are told: while the directory fails it waits no longer than so.
+_ANNOUNCE_ATTEMPT = timedelta(seconds=2)
+_TWICE = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2)
+_ANNOUNCE_AGAIN_AFTER = timedelta(seconds=30)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 T = TypeVar("T")
@@ -168,7 +173,9 @@ class ReservationWorkflow:
                 self._witness.hear(self._events.popleft())
             self._ledger.take_commands()
             m = self._ledger.memory
-            if self._is_due(self._ledger.deadline()):
+            if self._must_announce():
+                await self._announce()
+            elif self._is_due(self._ledger.deadline()):
                 await self._expire()
             elif self._is_due(m.look_at):
                 await self._look_again()
@@ -177,7 +184,7 @@ class ReservationWorkflow:
                 await self._send_frame()
             elif m.ending is not None and m.held is Held.NOTHING:
                 self._ledger.end(m.ending, m.ending_reason)
-            elif m.state.is_end and (m.held is Held.NOTHING or m.linger_until is None):
+            elif self._is_over():
                 await self._forget()
                 await workflow.wait_condition(
                     lambda: bool(self._ledger.queue) or workflow.all_handlers_finished()
@@ -187,6 +194,10 @@ class ReservationWorkflow:
             else:
                 self._continue_as_new_when_long()
                 await self._rest()
+
+    def _is_over(self) -> bool:
+        m = self._ledger.memory
+        return m.state.is_end and (m.held is Held.NOTHING or m.linger_until is None)
 
     def _continue_as_new_when_long(self) -> None:
         quiet = workflow.all_handlers_finished() and not self._ledger.queue
@@ -198,7 +209,8 @@ class ReservationWorkflow:
         """Sleep until a command, an event or the next instant that matters."""
         m = self._ledger.memory
         retry_at = m.retry_at if self._ledger.needs_frame() else None
-        alarms = [at for at in (self._ledger.deadline(), retry_at, m.look_at) if at is not None]
+        moments = (self._ledger.deadline(), retry_at, m.look_at, m.announce_at)
+        alarms = [at for at in moments if at is not None]
         await self._until(
             self._has_word,
             min(alarms, default=None),
@@ -444,16 +456,43 @@ class ReservationWorkflow:
         )
         return view
 
-    async def _forget(self) -> None:
-        if not self._ledger.memory.listening:
+    def _must_announce(self) -> bool:
+        m = self._ledger.memory
+        if not m.announcements or (self._is_over() and m.listening):
+            return False  # the last step tells the last words
+        return m.announce_at is None or self._is_due(m.announce_at)
+
+    async def _announce(self) -> None:
+        """Have webhooks told of what happened; while the directory fails a living reservation goes on."""
+        m = self._ledger.memory
+        announced, m.announcements, m.announce_at = m.announcements, [], None
+        if not workflow.patched("announce"):
             return
-        self._ledger.memory.listening = False
+        try:
+            await workflow.execute_local_activity(
+                "Announce",
+                AnnounceInput(announcements=tuple(announced)),
+                start_to_close_timeout=_ANNOUNCE_ATTEMPT,
+                retry_policy=None if m.state.is_end else _TWICE,
+            )
+        except FailureError as error:  # of a local activity it may be the activity's own
+            if is_cancelled_exception(error):
+                raise
+            m.announcements, m.announce_at = announced, workflow.now() + _ANNOUNCE_AGAIN_AFTER
+
+    async def _forget(self) -> None:
+        m = self._ledger.memory
+        if not m.listening:
+            return
+        announced, m.announcements, m.announce_at = m.announcements, [], None
+        m.listening = False
         await workflow.execute_local_activity(
             "ForgetListener",
-            ForgetInput(
+            LastStep(
                 charger_id=self._start.charger_id,
                 reservation_id=self._start.reservation_id,
                 first_run_id=self._info.first_execution_run_id,
+                announcements=tuple(announced),
             ),
             start_to_close_timeout=_LOCAL_ATTEMPT,
         )

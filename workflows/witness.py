@@ -2,6 +2,7 @@
 
 from temporalio import workflow
 
+from workflows.announcement import EventType
 from workflows.evidence import Verdict, began_between, is_ours, judge
 from workflows.ledger import Ledger
 from workflows.memory import Concern, Held
@@ -91,8 +92,13 @@ class Witness:
         elif Verdict.VIOLATED in verdicts and event.transaction_id != m.foreign_transaction:
             m.violations += 1
             m.foreign_transaction = event.transaction_id
-            self._ledger.note(
-                "violated", f"transaction {event.transaction_id} by a foreign token on the reserved port"
+            evidence = f"transaction {event.transaction_id} by a foreign token on the reserved port"
+            self._ledger.note("violated", evidence)
+            self._ledger.announce(
+                EventType.RESERVATION_VIOLATED,
+                m.held_terms or m.wanted,
+                evidence=evidence,
+                transaction_id=event.transaction_id,
             )
 
     def _on_port_status(self, event: PortStatusChanged) -> None:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.announcing import Announcer
+from activities.charger_presence import ChargerPresence
 from directory import Directory, LiveReservation
 from gateway.delivery import Deliverer
 from gateway.message_log import MessageLog
@@ -91,6 +93,7 @@ class House:
             registry=self.registry,
             messages=self.messages,
             wake=self.deliverer.wake,
+            presence=ChargerPresence(directory, Announcer(directory)),
             tls=self.tls,
             boot_wait=timedelta(seconds=boot_wait),
             inquire_after=timedelta(seconds=inquire_after),

@@ -114,6 +114,21 @@ async def _whole_charger_expired(world: World) -> None:
     await world.reserve(world.terms(port=None))
 
 
+async def _announced(world: World) -> None:
+    world.charger.has_webhooks, world.charger.status = True, "Reserved"
+    await world.reserve()
+    await world.tell(
+        "transaction_started",
+        TransactionStarted(at=await world.now(), transaction_id="17", port_number=1, id_tag="STRANGER"),
+    )
+
+
+async def _announced_late(world: World) -> None:
+    world.charger.has_webhooks, world.charger.announcing_fails = True, True
+    await world.reserve()
+    world.charger.announcing_fails = False
+
+
 def _without_traces(text: str) -> str:
     """The history less what tells of the machine it was recorded on."""
     machine = f"{os.getpid()}@{socket.gethostname()}"
@@ -144,6 +159,8 @@ STORIES: dict[str, Story] = {
     "lingered": _lingered,
     "whole-charger-expired": _whole_charger_expired,  # before it was cancelled after expiry
     "whole-charger-tidied": _whole_charger_expired,
+    "announced": _announced,
+    "announced-late": _announced_late,
 }
 
 

@@ -18,6 +18,7 @@ from temporalio.worker import Worker
 
 from launch.temporal_server import TIME_SKIPPING
 from worker import WORKFLOWS
+from workflows.announcement import AnnounceInput, Announcement, LastStep
 from workflows.messages import (
     CHARGER_OFFLINE,
     IN_DOUBT,
@@ -31,7 +32,6 @@ from workflows.messages import (
     ChangePasswordResult,
     ChargerConnected,
     Event,
-    ForgetInput,
     InDoubtDetail,
     Listener,
     LookInput,
@@ -112,6 +112,9 @@ class ScriptedCharger:
         self.memory_gate.set()
         self.thinking = asyncio.Event()
         self.holds: Terms | None = None
+        self.has_webhooks = False
+        self.announced: list[Announcement] = []
+        self.announcing_fails = False
         self.gone = False  # the gateway has no socket any more, whatever the workflow believes
 
     @activity.defn(name="ReserveNow")
@@ -127,6 +130,7 @@ class ScriptedCharger:
             self.listeners.add(request.first_run_id)
         if answer == ACCEPTED:
             self.holds = request.terms
+            answer = ACCEPTED.model_copy(update={"is_to_be_told": self.has_webhooks})
         return _said(answer, ReserveNowResult)
 
     @activity.defn(name="CancelReservation")
@@ -166,9 +170,21 @@ class ScriptedCharger:
         )
 
     @activity.defn(name="ForgetListener")
-    async def forget_listener(self, forget: ForgetInput) -> None:
+    async def forget_listener(self, forget: LastStep) -> None:
         await self.memory_gate.wait()
+        self.announced += forget.announcements
         self.listeners.discard(forget.first_run_id)
+
+    @activity.defn(name="Announce")
+    async def announce(self, request: AnnounceInput) -> None:
+        if self.announcing_fails:
+            raise ApplicationError("the directory is away")
+        self.announced += request.announcements
+
+    @property
+    def events(self) -> list[str]:
+        """The types of what webhooks were told, in order."""
+        return [one.type.value for one in self.announced]
 
 
 def _said(answer: Answer, expected: type[T]) -> T:
@@ -211,7 +227,12 @@ class World:
                 self.client,
                 task_queue=self.queue,
                 workflows=WORKFLOWS,
-                activities=[charger.wait_for_charger, charger.look_at_charger, charger.forget_listener],
+                activities=[
+                    charger.wait_for_charger,
+                    charger.look_at_charger,
+                    charger.forget_listener,
+                    charger.announce,
+                ],
                 workflow_runner=SANDBOX,
             )
             self._workers.insert(0, worker)

@@ -1,0 +1,126 @@
+"""Webhooks hear of chargers that come and go, each socket once, in the order of their instants."""
+
+import asyncio
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+
+from activities.announcing import Announcer
+from activities.charger_presence import ChargerPresence
+from directory import Charger, Directory
+from directory.connections import connect
+from directory.tables import gateways
+from tests.directory.time_passes import age
+from tests.gateway.house import House, Temporal, eventually, until
+
+CAME, WENT = "charger.connected", "charger.disconnected"
+
+
+@pytest.fixture
+async def webhook(directory: Directory) -> int:
+    """A webhook that is told of everything."""
+    _, key = await directory.keys.create("app", ["read"])
+    return (await directory.webhooks.add(key.id, "https://app.example/", "whsec_1")).id
+
+
+async def told(directory: Directory, webhook_id: int) -> list[dict[str, Any]]:
+    """The events so far, by their own instants."""
+    found = await directory.deliveries.of_webhook(webhook_id, state=None, limit=100)
+    events = [json.loads(one.body_json) for one in reversed(found)]
+    return sorted(events, key=lambda event: datetime.fromisoformat(event["createdAt"]))
+
+
+async def until_told(directory: Directory, webhook_id: int, *types: str) -> list[dict[str, Any]]:
+    async def check() -> list[dict[str, Any]] | None:
+        events = await told(directory, webhook_id)
+        return events if len(events) >= len(types) else None
+
+    events = await eventually(check)
+    assert [event["type"] for event in events] == list(types)
+    return events
+
+
+async def test_a_charger_that_is_ready_and_ends_is_told_of_twice(
+    house: House, directory: Directory, charger: Charger, webhook: int
+) -> None:
+    async with house.station() as station:
+        await station.boot()
+        await until_told(directory, webhook, CAME)
+    came, went = await until_told(directory, webhook, CAME, WENT)
+    assert came["data"] == went["data"] == {"chargerId": charger.id, "ocppId": "CP-1", "siteId": None}
+    assert came["id"] != went["id"]
+
+
+async def test_a_socket_that_never_was_ready_is_nobodys_news(
+    house: House, directory: Directory, webhook: int
+) -> None:
+    async with house.station():
+        await until(lambda: len(house.registry) == 1)
+    await until(lambda: len(house.registry) == 0)
+    async with house.station() as station:
+        await station.boot()
+        await until_told(directory, webhook, CAME)
+
+
+async def test_a_charger_that_is_back_within_a_blink_went_before_it_came(
+    house: House, directory: Directory, webhook: int
+) -> None:
+    async with house.station() as first:
+        await first.boot()
+        await until_told(directory, webhook, CAME)
+        async with house.station() as second:  # the first one's end is not noticed yet
+            await second.boot()
+            events = await until_told(directory, webhook, CAME, WENT, CAME)
+    assert len({event["id"] for event in events}) == 3
+    await until_told(directory, webhook, CAME, WENT, CAME, WENT)
+
+
+async def test_without_a_webhook_nothing_is_written(house: House, directory: Directory) -> None:
+    async with house.station() as station:
+        await station.boot()
+        await house.session()
+    assert await directory.deliveries.due() == []
+
+
+async def test_a_gateway_that_stops_takes_its_chargers_along(
+    directory: Directory, temporal: Temporal, charger: Charger, webhook: int
+) -> None:
+    presence = ChargerPresence(directory, Announcer(directory))
+    async with House(directory, temporal) as house, house.station() as station:
+        await station.boot()
+        await until_told(directory, webhook, CAME)
+        house.server.refuse_new()
+        await presence.leave_with(house.incarnation)
+        await directory.links.stop(house.incarnation)
+        await until_told(directory, webhook, CAME, WENT)
+    await presence.look_for_lost()
+    await until_told(directory, webhook, CAME, WENT)
+
+
+async def test_a_gateway_that_died_is_told_of_once_and_who_reconnected_went_first(
+    directory: Directory, temporal: Temporal, charger: Charger, webhook: int, tmp_path: Path
+) -> None:
+    presence = ChargerPresence(directory, Announcer(directory))
+    await directory.links.start("dead", "G", "queue")
+    epoch = await directory.links.take(charger.id, "dead", "ocpp1.6")
+    await directory.links.mark_ready(charger.id, epoch)
+    await presence.came(charger.id, epoch)
+    connections = connect(make_url(f"sqlite+aiosqlite:///{tmp_path / 'berth.db'}"))
+    await presence.look_for_lost()
+    await until_told(directory, webhook, CAME)
+    await age(connections, gateways.c.heartbeat_at, timedelta(seconds=16))
+    _, key = await directory.keys.create("late", ["read"])
+    newer = await directory.webhooks.add(key.id, "https://app.example/", "whsec_2")
+    await asyncio.gather(*(presence.look_for_lost() for _ in range(3)))
+    found = await directory.deliveries.of_webhook(webhook, state=None, limit=10)
+    assert {one.event_type for one in found} == {CAME}, "its last sign of life was before the webhook"
+    assert await directory.deliveries.of_webhook(newer.id, state=None, limit=10) == []
+    await connections.close()
+
+    async with House(directory, temporal) as house, house.station() as station:
+        await station.boot()
+        await until_told(directory, webhook, CAME, WENT, CAME)

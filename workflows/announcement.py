@@ -1,0 +1,111 @@
+"""What webhooks are told: the events, their ids, their bodies. Never a token in them.
+
+An event's id follows from what happened, so that a step that is taken twice tells of one event.
+"""
+
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid5
+
+from pydantic import AwareDatetime
+from pydantic.alias_generators import to_camel
+
+from workflows.messages import ForgetInput, Record, ReservationState, ReserveStatus
+
+_OURS = UUID("6f2a2c0e-5d0b-4b57-9c43-0d4fb6f7a4b1")
+
+
+class EventType(StrEnum):
+    """What a webhook can be told of."""
+
+    RESERVATION_ACTIVE = "reservation.active"
+    RESERVATION_USED = "reservation.used"
+    RESERVATION_EXPIRED = "reservation.expired"
+    RESERVATION_CANCELLED = "reservation.cancelled"
+    RESERVATION_REMOVED = "reservation.removed"
+    RESERVATION_REJECTED = "reservation.rejected"
+    RESERVATION_FAILED = "reservation.failed"
+    RESERVATION_VIOLATED = "reservation.violated"
+    CHARGER_CONNECTED = "charger.connected"
+    CHARGER_DISCONNECTED = "charger.disconnected"
+
+
+PING = "ping"
+"""The type of an event that somebody asked for, to see whether a webhook works."""
+
+
+class Announcement(Record):
+    """An event of a reservation, as its workflow tells of it."""
+
+    event_id: str
+    type: EventType
+    at: AwareDatetime
+    charger_id: int
+    reservation_id: int
+    site_id: str | None
+    port_id: int | None
+    state: ReservationState
+    status: ReserveStatus | None
+    reason: str | None
+    evidence: str | None
+    expires_at: AwareDatetime | None
+    transaction_id: str | None
+
+    def body(self) -> str:
+        """The event in the API's words."""
+        data = {
+            "charger_id": self.charger_id,
+            "port_id": self.port_id,
+            "reservation_id": self.reservation_id,
+            "site_id": self.site_id,
+            "state": self.state,
+            "status": self.status,
+            "reason": self.reason,
+            "evidence": self.evidence,
+            "expiry_date": None if self.expires_at is None else instant(self.expires_at),
+            "transaction_id": self.transaction_id,
+        }
+        return event_body(self.event_id, self.type, self.at, data)
+
+
+class AnnounceInput(Record):
+    """Argument of the local activity `Announce`."""
+
+    announcements: tuple[Announcement, ...]
+
+
+class LastStep(ForgetInput):
+    """Argument of the local activity `ForgetListener`, with what is left to announce."""
+
+    announcements: tuple[Announcement, ...] = ()
+
+
+def reservation_event_id(first_run_id: str, event_type: EventType, number: int) -> str:
+    """The id of the `number`th event of its type in a reservation's life."""
+    return str(uuid5(_OURS, f"{first_run_id} {event_type} {number}"))
+
+
+def charger_event_id(charger_id: int, epoch: int, event_type: EventType) -> str:
+    """The id of the event that a charger's socket began, or ended."""
+    return str(uuid5(_OURS, f"charger {charger_id} {epoch} {event_type}"))
+
+
+def event_body(event_id: str, event_type: str, at: datetime, data: dict[str, Any]) -> str:
+    """An event as JSON; the names of its data become those of the API, what is unknown is null."""
+    return json.dumps(
+        {
+            "id": event_id,
+            "type": event_type,
+            "createdAt": instant(at),
+            "data": {to_camel(name): value for name, value in data.items()},
+        },
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
+
+
+def instant(at: datetime) -> str:
+    """ISO 8601 in UTC."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
