@@ -21,6 +21,7 @@ from launch.commands import (
     processes,
     reservations,
     tokens,
+    webhooks,
 )
 from launch.commands.ending import EXIT_CODES
 
@@ -43,7 +44,12 @@ app.command("list", rich_help_panel=RESERVATIONS)(reservations.list_reservations
 chargers.app.command("import")(charger_files.import_chargers)
 chargers.app.command("rotate-password")(charger_password.rotate_password)
 chargers.app.command("export")(charger_files.export_chargers)
-for name, group in (("charger", chargers.app), ("key", keys.app), ("token", tokens.app)):
+for name, group in (
+    ("charger", chargers.app),
+    ("key", keys.app),
+    ("token", tokens.app),
+    ("webhook", webhooks.app),
+):
     app.add_typer(group, name=name, rich_help_panel=DIRECTORY)
 app.command(rich_help_panel=DIRECTORY)(messages.messages)
 

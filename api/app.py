@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Scope
 from temporalio.client import Client
 
-from api import chargers, health, keys, ocpp_messages, reservations, tokens
+from api import chargers, health, keys, ocpp_messages, reservations, tokens, webhooks
 from api.documentation_pages import add_pages
 from api.envelope import Envelope
 from api.errors import handle_errors
@@ -23,7 +23,7 @@ from api.services import Services
 from directory import Directory
 from settings import Settings
 
-_PARTS = (reservations, chargers, ocpp_messages, keys, tokens)
+_PARTS = (reservations, chargers, ocpp_messages, keys, tokens, webhooks)
 """The routes below /api."""
 
 # For the documentation: ApiRoute does the work.

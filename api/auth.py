@@ -38,3 +38,15 @@ def may_see(key: ApiKey, charger_id: int, site_id: str | None) -> bool:
     """Whether a charger lies in the key's scope; with both scopes given it must be in both."""
     in_sites = key.site_ids is None or site_id in key.site_ids
     return in_sites and (key.charger_ids is None or charger_id in key.charger_ids)
+
+
+def is_within(key: ApiKey, caller: ApiKey) -> bool:
+    """Whether a key sees nothing that the caller's does not."""
+    return is_part(key.site_ids, caller.site_ids) and is_part(key.charger_ids, caller.charger_ids)
+
+
+def is_part(
+    scope: frozenset[str] | frozenset[int] | None, of: frozenset[str] | frozenset[int] | None
+) -> bool:
+    """Whether one scope lies within another; None = all."""
+    return of is None or (scope is not None and scope <= of)

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from api.answers import answer, written
-from api.auth import allowed
+from api.auth import allowed, is_part, is_within
 from api.documentation import responses
 from api.errors import BadRequest, Forbidden, NotFound
 from api.paging import ThisPage
@@ -32,7 +32,7 @@ Admin = Annotated[ApiKey, Depends(allowed("admin"))]
 async def list_all(caller: Admin, here: Here, asked: ThisPage) -> Response:
     """What is known of the keys in the scope of yours, oldest first; revoked and expired ones too."""
     after_id = asked.after_id or 0
-    found = [key for key in await here.directory.keys.all() if key.id > after_id and _within(key, caller)]
+    found = [key for key in await here.directory.keys.all() if key.id > after_id and is_within(key, caller)]
     page, pagination = asked.cut(found, lambda key: key.id)
     return written(Page(data=[_shown(key) for key in page], pagination=pagination))
 
@@ -49,9 +49,9 @@ async def add(body: NewKeyBody, caller: Admin, here: Here) -> Response:
     """The only time that the key is shown. It can see no more than yours."""
     site_ids = None if body.site_ids is None else frozenset(body.site_ids)
     charger_ids = None if body.charger_ids is None else frozenset(body.charger_ids)
-    if not _is_part(site_ids, caller.site_ids):
+    if not is_part(site_ids, caller.site_ids):
         raise Forbidden("siteIds: must lie within the sites of your API key")
-    if not _is_part(charger_ids, caller.charger_ids):
+    if not is_part(charger_ids, caller.charger_ids):
         raise Forbidden("chargerIds: must lie within the chargers of your API key")
     if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
         raise BadRequest("expiresAt: must be in the future")
@@ -71,21 +71,10 @@ async def add(body: NewKeyBody, caller: Admin, here: Here) -> Response:
 async def revoke(key_id: KeyIdInPath, caller: Admin, here: Here) -> Response:
     """It ends at once and for good; the list goes on showing it. To revoke it again changes nothing."""
     key = await here.directory.keys.by_id(key_id)
-    if key is None or not _within(key, caller):
+    if key is None or not is_within(key, caller):
         raise NotFound(f"id: there is no API key {key_id}")
     await here.directory.keys.revoke(key_id)
     return Response(status_code=204)
-
-
-def _within(key: ApiKey, caller: ApiKey) -> bool:
-    return _is_part(key.site_ids, caller.site_ids) and _is_part(key.charger_ids, caller.charger_ids)
-
-
-def _is_part(
-    scope: frozenset[str] | frozenset[int] | None, of: frozenset[str] | frozenset[int] | None
-) -> bool:
-    """Whether one scope lies within another; None = all."""
-    return of is None or (scope is not None and scope <= of)
 
 
 def _shown(key: ApiKey) -> schemas.Key:

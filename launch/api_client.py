@@ -23,7 +23,7 @@ MAX_PATIENCE = 60
 """Seconds; the longest `Retry-After` of a rate limit that is waited for."""
 
 RESERVATIONS, CHARGERS, KEYS = "/api/ocpp/reservations", "/api/chargers", "/api/keys"
-TOKENS, MESSAGES = "/api/tokens", "/api/ocpp-messages"
+TOKENS, MESSAGES, WEBHOOKS = "/api/tokens", "/api/ocpp-messages", "/api/webhooks"
 
 Json = dict[str, Any]
 
@@ -139,6 +139,22 @@ class ApiClient:
     def remove_token(self, id_tag: str) -> None:
         """Forget a driver's token."""
         self._ask("DELETE", TOKENS, params={"idTag": id_tag})
+
+    def add_webhook(self, body: Json) -> Json:
+        """Make a webhook; `secret` is shown this once."""
+        return self._ask("POST", WEBHOOKS, json=body)
+
+    def remove_webhook(self, webhook_id: int) -> None:
+        """Forget a webhook with its deliveries."""
+        self._ask("DELETE", f"{WEBHOOKS}/{webhook_id}")
+
+    def test_webhook(self, webhook_id: int) -> Json:
+        """Have a ping sent; the delivery it is."""
+        return self._ask("POST", f"{WEBHOOKS}/{webhook_id}/test")
+
+    def replay(self, webhook_id: int, delivery_id: int) -> Json:
+        """Have an event sent again; the delivery it is."""
+        return self._ask("POST", f"{WEBHOOKS}/{webhook_id}/deliveries/{delivery_id}/replay")
 
     def found(self, path: str, limit: int | None = None, **filters: object) -> Found:
         """The first `limit` items of a list, or all of them; filters that are None are left out."""

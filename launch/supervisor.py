@@ -273,7 +273,11 @@ async def _listens(host: str, port: int) -> bool:
 
 def _settings_of_up(settings: Settings) -> Settings:
     """The same with the defaults that make a first try easy; they are `up`'s only."""
-    easy: dict[str, object] = {"unknown_chargers": "register", "open_chargers": True}
+    easy: dict[str, object] = {
+        "unknown_chargers": "register",
+        "open_chargers": True,
+        "webhook_private_targets": True,
+    }
     changes = {name: value for name, value in easy.items() if name not in settings.model_fields_set}
     for name in (
         "api_port",
@@ -300,6 +304,7 @@ def _environment(settings: Settings, console: Console) -> dict[str, str]:
         "DATABASE_URL": settings.database_url,
         "UNKNOWN_CHARGERS": settings.unknown_chargers,
         "OPEN_CHARGERS": str(settings.open_chargers),
+        "WEBHOOK_PRIVATE_TARGETS": str(settings.webhook_private_targets),
         "BOOTSTRAP_API_KEY": _key(settings),
         "LOG_FORMAT": "json" if settings.log_format == "json" else "console",
     }

@@ -15,6 +15,9 @@ from rich.text import Text
 _STYLES = {
     "active": "green",
     "used": "green",
+    "delivered": "green",
+    "pending": "yellow",
+    "given_up": "red",
     "Accepted": "green",
     "online": "green",
     "ok": "green",

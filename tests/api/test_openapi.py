@@ -38,6 +38,11 @@ def test_every_path_is_there(document: dict[str, Any]) -> None:
         "/api/ocpp/reservations/cancel",
         "/api/ocpp/reservations/{chargerId}/{reservationId}",
         "/api/tokens",
+        "/api/webhooks",
+        "/api/webhooks/{id}",
+        "/api/webhooks/{id}/deliveries",
+        "/api/webhooks/{id}/deliveries/{deliveryId}/replay",
+        "/api/webhooks/{id}/test",
         "/health/live",
         "/health/ready",
     ]
