@@ -7,6 +7,7 @@ from types import ModuleType
 
 from prometheus_client.metrics import MetricWrapperBase
 
+import activities.metrics
 import api.metrics
 import gateway.metrics
 from launch import written_table
@@ -38,6 +39,7 @@ def described() -> list[Described]:
     return [
         *_of("API", api.metrics),
         *_of("gateway", gateway.metrics),
+        *_of("worker", activities.metrics),
         Described(
             f"{state_count.NAME}_total",
             "counter",
