@@ -25,7 +25,7 @@ async def charger(identity: str, control_url: str = DEFAULT_CONTROL_URL, frames:
     return found
 
 
-async def send(control_url: str, identity: str, action: str, **arguments: Any) -> dict[str, Any]:
+async def send(control_url: str, identity: str, action: str, /, **arguments: Any) -> dict[str, Any]:
     """Make a charger do something (see `simulator.control`); its state afterwards. Raises ControlError."""
     path = f"/chargers/{quote(identity, safe='')}/{quote(action, safe='')}"
     state: dict[str, Any] = await _ask(control_url, "POST", path, arguments)

@@ -51,6 +51,14 @@ async def test_a_wrong_can_be_ordered_from_outside(central: CentralSystem, contr
     assert await Bench(central, controlled["SIM-1"]).reserve(1) == "SecurityError"
 
 
+async def test_a_wrong_of_another_command_than_a_reservation_can_be_ordered(
+    central: CentralSystem, controlled: Fleet
+) -> None:
+    await console.send(url(controlled), "SIM-1", "call_error_next", action="ClearCache")
+    assert await Bench(central, controlled["SIM-1"]).reserve(1) == "Accepted"
+    assert (await central.links["SIM-1"].ask("ClearCache", {}))[0] == 4
+
+
 @pytest.mark.parametrize("action", ["disconnect", "drop", "reboot", "fault", "silence", "behave"])
 async def test_every_kind_of_trouble_can_be_ordered(controlled: Fleet, action: str) -> None:
     arguments = {"port": 1} if action == "fault" else {}
