@@ -6,8 +6,10 @@ namespace and with a directory, processes and simulated chargers of its own, and
 
 import asyncio
 from contextlib import ExitStack
+from functools import partial
 
 from bench.house import House
+from bench.load import Path
 from bench.paths import Fleet, start_berth, start_namespaces
 from bench.rounds import Plan, Seen, in_turn
 from bench.sink import start_sink
@@ -16,7 +18,7 @@ from directory import migrate_async
 from workflows.payload_codec import fresh_key
 
 FLEET = Fleet(20, 20)
-PLAN = Plan(latency_rounds=18, latency_count=5, rate_rounds=3, rate_count=60, latency_pause=0.3)
+PLAN = Plan(latency_rounds=18, latency_count=5, rate_rounds=3, rate_count=60)
 P50_RATIO = 1.1
 
 PLAIN = "plain"
@@ -36,21 +38,25 @@ async def measure() -> list[Figure]:
                 "OTEL_BSP_SCHEDULE_DELAY": EXPORT_EVERY,
             },
         }
-        namespaces = await start_namespaces(common, "temporal", list(sides))
-        own = [houses.enter_context(House()) for _ in sides]
-        for house in own:
-            await migrate_async(house.database_url)
-        starting = (
-            start_berth(house, temporal, FLEET, name=name, settings=settings)
-            for house, temporal, (name, settings) in zip(own, namespaces, sides.items(), strict=True)
-        )
-        plain, *others = await in_turn(await asyncio.gather(*starting), PLAN)
-        if not await collector.count():
-            raise RuntimeError("the traced side exported nothing")
+        plain, *others = await in_turn(await _start(houses, common, sides), PLAN)
+        # What was switched on must have worked.
+        await common.until("the spans", partial(collector.has, PLAN.latency_rounds))
     figures = [plain.latency(), plain.rate(), plain.cost()]
     for seen in others:
         figures += _compared(seen, plain)
     return figures
+
+
+async def _start(houses: ExitStack, common: House, sides: dict[str, dict[str, str]]) -> list[Path]:
+    namespaces = await start_namespaces(common, "temporal", list(sides))
+    own = [houses.enter_context(House()) for _ in sides]
+    for house in own:
+        await migrate_async(house.database_url)
+    starting = (
+        start_berth(house, temporal, FLEET, name=name, settings=settings)
+        for house, temporal, (name, settings) in zip(own, namespaces, sides.items(), strict=True)
+    )
+    return await asyncio.gather(*starting)
 
 
 def _compared(seen: Seen, plain: Seen) -> list[Figure]:

@@ -5,6 +5,7 @@ What else the machine does hits all of them: what is compared are neighbouring r
 
 import asyncio
 import itertools
+import math
 import statistics
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ WARM_UP = 40
 CONCURRENCY = 16
 TIME_LIMIT = 70.0  # seconds for either kind of rounds; a busy machine gets fewer of them
 FEWEST = 2  # rounds, however busy it is
+STEP, QUIET, PATIENCE = 0.25, 0.1, 5.0  # seconds, of them at most that share on the CPU, and how long to wait
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,6 @@ class Plan:
     latency_count: int
     rate_rounds: int
     rate_count: int
-    latency_pause: float = 1.0
-    """Seconds after a round: what one path still does must not burden the other."""
-    rate_pause: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -107,18 +106,28 @@ async def in_turn(paths: Sequence[Path], plan: Plan) -> list[Seen]:
     all_seen = [Seen(path) for path in paths]
     for seen in all_seen:
         await load(seen.path, WARM_UP, CONCURRENCY // 2)
-        await asyncio.sleep(plan.rate_pause)
+        await _until_quiet(seen.path)
     for turn in _turns(all_seen, plan.latency_rounds):
         for seen in turn:
             seen.alone.append(await load(seen.path, plan.latency_count, 1))
-            await asyncio.sleep(plan.latency_pause)
+            await _until_quiet(seen.path)
     for turn in _turns(all_seen, plan.rate_rounds):
         for seen in turn:
             seen.cpu.subtract(cpu_seconds(seen.path.processes))
             seen.crowded.append(await load(seen.path, plan.rate_count, CONCURRENCY))
-            await asyncio.sleep(plan.rate_pause)
+            await _until_quiet(seen.path)
             seen.cpu.update(cpu_seconds(seen.path.processes))
     return all_seen
+
+
+async def _until_quiet(path: Path) -> None:
+    """Wait for what a path still does after a round: it must not burden the next one."""
+    deadline = time.monotonic() + PATIENCE
+    used, before = math.inf, cpu_seconds(path.processes).total()
+    while used > QUIET * STEP and time.monotonic() < deadline:
+        await asyncio.sleep(STEP)
+        now = cpu_seconds(path.processes).total()
+        used, before = now - before, now
 
 
 def _turns(all_seen: list[Seen], count: int) -> Iterator[list[Seen]]:

@@ -25,10 +25,10 @@ class Sink:
 
     url: str
 
-    async def count(self) -> int:
-        """How many posts it got."""
+    async def has(self, count: int) -> bool:
+        """Whether it got so many posts."""
         async with httpx.AsyncClient(trust_env=False) as http:
-            return int((await http.get(self.url)).text)
+            return int((await http.get(self.url)).text) >= count
 
 
 async def start_sink(house: House, name: str) -> Sink:
