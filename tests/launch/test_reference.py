@@ -12,6 +12,7 @@ import pytest
 from api import reservations_client
 from launch import commands_table, errors_table, events_table, settings_table
 from tests.launch.commands import ROOT
+from workflows.announcement import PING, EventType
 from workflows.messages import ReservationState
 from workflows.state_count import OWN_REASONS
 
@@ -83,3 +84,10 @@ def test_every_line_of_a_timeline_is_told() -> None:
     noted = set(re.findall(r'note\(\s*"([a-z ]+)"', source))
     noted |= {"charger answered", "requested", "change requested"}  # one of two
     assert told == noted
+
+
+def test_every_event_of_webhooks_is_told() -> None:
+    page = (ROOT / "docs" / "how-to" / "webhooks.md").read_text("utf-8")
+    named = {word for row in rows(page, "type") for word in words(row[0])}
+    told = {f"reservation{word}" if word.startswith(".") else word for word in named}
+    assert told == {*EventType, PING}
