@@ -70,6 +70,8 @@ def build_worker(
             announcer.announce,
         ],
         workflow_runner=SANDBOX,
+        # Berth stores no payload elsewhere; from two on, the SDK makes a task for every payload.
+        max_workflow_task_external_storage_concurrency=1,
         max_cached_workflows=2000,
         graceful_shutdown_timeout=timedelta(seconds=10),
         deployment_config=deployment,
