@@ -1,4 +1,4 @@
-"""What do encryption and tracing cost a reservation?
+"""What do encryption, tracing and a webhook cost a reservation?
 
 Berth as it comes and Berth with one thing more switched on run side by side on one Temporal server, each in a
 namespace and with a directory, processes and simulated chargers of its own, and are loaded in turn.
@@ -8,11 +8,13 @@ import asyncio
 from contextlib import ExitStack
 from functools import partial
 
+import httpx
+
 from bench.house import House
 from bench.load import Path
 from bench.paths import Fleet, start_berth, start_namespaces
 from bench.rounds import Plan, Seen, in_turn
-from bench.sink import start_sink
+from bench.sink import Sink, start_sink
 from bench.table import Figure
 from directory import migrate_async
 from workflows.payload_codec import fresh_key
@@ -29,18 +31,22 @@ async def measure() -> list[Figure]:
     """Latency alone and rate at 16 of each side, and how they compare with the plain one's."""
     with ExitStack() as houses:
         common = houses.enter_context(House())
-        collector = await start_sink(common, "collector")
-        sides: dict[str, dict[str, str]] = {
+        collector, receiver = [await start_sink(common, name) for name in ("collector", "receiver")]
+        sides = {
             PLAIN: {},
             "encrypted": {"BERTH_PAYLOAD_KEY": fresh_key().in_setting()},
             "traced": {
                 "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
                 "OTEL_BSP_SCHEDULE_DELAY": EXPORT_EVERY,
             },
+            "webhook": {"BERTH_WEBHOOK_PRIVATE_TARGETS": "true"},
         }
-        plain, *others = await in_turn(await _start(houses, common, sides), PLAN)
+        *paths, told = await _start(houses, common, sides)
+        await _add_webhook(told, receiver)
+        plain, *others = await in_turn([*paths, told], PLAN)
         # What was switched on must have worked.
         await common.until("the spans", partial(collector.has, PLAN.latency_rounds))
+        await common.until("the events", partial(receiver.has, others[-1].answered_count))
     figures = [plain.latency(), plain.rate(), plain.cost()]
     for seen in others:
         figures += _compared(seen, plain)
@@ -57,6 +63,13 @@ async def _start(houses: ExitStack, common: House, sides: dict[str, dict[str, st
         for house, temporal, (name, settings) in zip(own, namespaces, sides.items(), strict=True)
     )
     return await asyncio.gather(*starting)
+
+
+async def _add_webhook(path: Path, receiver: Sink) -> None:
+    """One that hears of every event."""
+    async with httpx.AsyncClient(headers=path.headers, trust_env=False) as http:
+        url = httpx.URL(path.url).copy_with(path="/api/webhooks")
+        (await http.post(url, json={"url": receiver.url})).raise_for_status()
 
 
 def _compared(seen: Seen, plain: Seen) -> list[Figure]:

@@ -71,6 +71,11 @@ class Seen:
         """How its rate compares with that of another path."""
         return Ratio.of([one.rate for one in self.crowded], [one.rate for one in other.crowded])
 
+    @property
+    def answered_count(self) -> int:
+        """Reservations that were answered with the charger's word."""
+        return sum(len(one.latencies) - one.unanswered for one in self.alone + self.crowded)
+
     def latency(self) -> Figure:
         """Percentiles of the rounds alone."""
         latencies = [latency * 1000 for one in self.alone for latency in one.latencies]
