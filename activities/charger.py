@@ -13,7 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.link import ChargerLink, ChargerLinks, InDoubt, NotSent
-from activities.listening import listening
+from activities.listening import is_running, listening
 from directory import Directory, LiveReservation
 from workflows.messages import (
     IN_DOUBT,
@@ -94,13 +94,16 @@ class ChargerCommands:
 
     @activity.defn(name="CancelReservation")
     async def cancel_reservation(self, request: CancelReservationInput) -> CancelReservationResult:
-        """Cancel a reservation at its charger; Rejected means it holds none with that id (H02.FR.01)."""
+        """Cancel a reservation at its charger; Rejected means it holds none with that id (H02.FR.01).
+
+        With `request.unless_live` one that a workflow lives for is left alone; what a workflow left behind
+        that was ended by force no longer holds the port.
+        """
         write_before = _deadline(request.write_within)
         _name(request.charger_id, reservation_id=request.reservation_id)
         try:
             link = self._ready_link(request.charger_id, request.epoch)
-            if request.unless_live and await self._is_live(request.charger_id, request.reservation_id):
-                raise NotSent("live")
+            ended_by_force = await self._not_living(request) if request.unless_live else None
             result = await _heartbeating(
                 link.cancel_reservation(
                     request.reservation_id, call_timeout=request.call_timeout, write_before=write_before
@@ -110,6 +113,8 @@ class ChargerCommands:
             log.warning("cancel_reservation_failed", error=str(error))
             _fail(error)
         log.info("cancel_reservation_answered", status=result.status, error=result.error)
+        if ended_by_force is not None and result.status is not None:
+            await self._forget(ended_by_force)
         return result
 
     @activity.defn(name="ChangePassword")
@@ -176,13 +181,25 @@ class ChargerCommands:
             # It opens for whoever knows it, and nobody does.
             log.exception("new_password_not_withdrawn")
 
-    async def _is_live(self, charger_id: int, reservation_id: int) -> bool:
+    async def _not_living(self, request: CancelReservationInput) -> LiveReservation | None:
+        """The row that a run left behind which was ended by force, or lost. Raises NotSent when one lives."""
         try:
-            listeners = await self._directory.live.of_charger(charger_id)
+            listeners = await self._directory.live.of_charger(request.charger_id)
+            left = next((one for one in listeners if one.reservation_id == request.reservation_id), None)
+            lives = left is not None and await is_running(activity.client(), left.workflow_id)
         except Exception as error:
-            log.exception("directory_failed")
+            log.exception("directory_or_temporal_failed")
             raise NotSent("not_ready") from error
-        return any(listener.reservation_id == reservation_id for listener in listeners)
+        if lives:
+            raise NotSent("live")
+        return left
+
+    async def _forget(self, listener: LiveReservation) -> None:
+        try:
+            await self._directory.live.remove(listener.workflow_id, listener.first_run_id)
+        except Exception:
+            # The charger's word must not be lost over it; the row ends with the reservation's time.
+            log.exception("listener_not_forgotten")
 
     async def _mark_accepted(self, listener: LiveReservation) -> bool:
         """Whether there are webhooks to be told."""

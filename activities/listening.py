@@ -1,10 +1,16 @@
-"""The row by which a run hears of its charger's events."""
+"""The row by which a run hears of its charger's events, and whether that run is still there."""
+
+from datetime import timedelta
 
 from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from directory import LiveReservation
 from workflows.messages import Listener, ReserveNowInput
+
+_DESCRIBED_WITHIN = timedelta(seconds=3)
 
 
 def listening(request: Listener | ReserveNowInput) -> LiveReservation:
@@ -26,3 +32,14 @@ def listening(request: Listener | ReserveNowInput) -> LiveReservation:
         accepted=False,
         expires_at=request.terms.expires_at,
     )
+
+
+async def is_running(client: Client, workflow_id: str) -> bool:
+    """Whether the workflow lives; one that was terminated left its row behind. Raises RPCError."""
+    try:
+        described = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=_DESCRIBED_WITHIN)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return described.status is WorkflowExecutionStatus.RUNNING

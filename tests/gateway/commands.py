@@ -42,6 +42,7 @@ class Commands:
     def __init__(self, house: House, charger: Charger) -> None:
         self._activities = ChargerCommands(house.registry, house.directory)
         self._charger = charger
+        self._client: Any = house.temporal  # the part of a Client they use
         self.heartbeats = 0
 
     async def reserve(self, **changes: Any) -> ReserveNowResult:
@@ -74,7 +75,7 @@ class Commands:
         return result
 
     async def _run(self, workflow_id: str, activity: Any, request: Any) -> Any:
-        environment = ActivityEnvironment()
+        environment = ActivityEnvironment(self._client)
         environment.info = dataclasses.replace(ActivityEnvironment.default_info(), workflow_id=workflow_id)
         environment.on_heartbeat = self._count
         return await environment.run(activity, request)

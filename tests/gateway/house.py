@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.announcing import Announcer
@@ -48,6 +50,13 @@ class Temporal:
 class _Workflow:
     temporal: Temporal
     workflow_id: str
+
+    async def describe(self, rpc_timeout: timedelta) -> SimpleNamespace:
+        if self.temporal.failure is not None:
+            raise self.temporal.failure
+        is_closed = self.workflow_id in self.temporal.closed
+        status = WorkflowExecutionStatus.TERMINATED if is_closed else WorkflowExecutionStatus.RUNNING
+        return SimpleNamespace(status=status)
 
     async def signal(self, name: str, argument: Event) -> None:
         await asyncio.sleep(0)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import structlog
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError, RPCStatusCode
 
 from directory import Charger, Directory
 from tests.gateway.commands import WIRE_EXPIRY, Commands, terms
@@ -143,6 +144,37 @@ async def test_a_forwarded_cancel_does_not_touch_a_live_reservation(house: House
         with pytest.raises(ApplicationError) as raised:
             await commands.cancel(unless_live=True)
         assert failure(raised) == (NOT_SENT, "live")
+        assert station.calls.empty()
+
+
+@pytest.mark.parametrize("status", list(CancelStatus))
+async def test_a_forwarded_cancel_clears_a_reservation_that_was_ended_by_force(
+    house: House, commands: Commands, temporal: Temporal, status: CancelStatus
+) -> None:
+    async with ready(house) as station:
+        reserving = asyncio.create_task(commands.reserve())
+        await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
+        await reserving
+        temporal.closed.add("reservation-7")
+        cancelling = asyncio.create_task(commands.cancel(unless_live=True))
+        await station.answer((await station.asked("CancelReservation"))[0], {"status": status.value})
+        assert await cancelling == CancelReservationResult(status=status)
+        other = asyncio.create_task(commands.reserve(reservation_id=8, workflow_id="reservation-8"))
+        await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
+        assert (await other).status is ReserveStatus.ACCEPTED
+
+
+async def test_a_forwarded_cancel_waits_for_temporal_to_say_what_lives(
+    house: House, commands: Commands, temporal: Temporal
+) -> None:
+    async with ready(house) as station:
+        reserving = asyncio.create_task(commands.reserve())
+        await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
+        await reserving
+        temporal.failure = RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
+        with pytest.raises(ApplicationError) as raised:
+            await commands.cancel(unless_live=True)
+        assert failure(raised) == (NOT_SENT, "not_ready")
         assert station.calls.empty()
 
 
