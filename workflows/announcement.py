@@ -71,7 +71,7 @@ class Announcement(Record):
 
 
 class AnnounceInput(Record):
-    """Argument of the local activity `Announce`."""
+    """Argument of the activity `Announce`."""
 
     announcements: tuple[Announcement, ...]
 

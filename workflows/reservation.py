@@ -469,7 +469,8 @@ class ReservationWorkflow:
         if not workflow.patched("announce"):
             return
         try:
-            await workflow.execute_local_activity(
+            # Not a local one: the answer to who asked would leave only after it.
+            await workflow.execute_activity(
                 "Announce",
                 AnnounceInput(announcements=tuple(announced)),
                 start_to_close_timeout=_ANNOUNCE_ATTEMPT,
