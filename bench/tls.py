@@ -1,7 +1,7 @@
 """How many TLS handshakes does one gateway make in a second?
 
 A connection is opened, asks whether the gateway lives, and is closed; beside those with TLS are some without.
-The clients are blocking sockets in threads of this process, cheaper than what they ask for.
+The clients are blocking sockets in threads of this process, no dearer than what they ask for.
 """
 
 import os
@@ -66,7 +66,7 @@ async def _start(house: House) -> list[Kind]:
         await _start_gateway(house, "TLS, RSA 2048", gateway_settings(rsa_pair), client_context()),
         await _start_gateway(
             house,
-            "TLS, P-256, and the charger's",
+            "TLS, both P-256",
             gateway_settings(ec_pair) | {"BERTH_GATEWAY_CLIENT_CA": str(trusted)},
             client_context(own),
         ),
