@@ -19,6 +19,7 @@ from directory.links import Links
 from directory.live import LiveReservations
 from directory.messages import Messages
 from directory.password_changes import PasswordChanges
+from directory.payload_keys import PayloadKeys
 from directory.presences import Presences
 from directory.schema import check_schema
 from directory.tokens import Tokens
@@ -45,6 +46,7 @@ class Directory:
         self.events = Events(connections)
         self.messages = Messages(connections)
         self.idempotency = Idempotency(connections)
+        self.payload_keys = PayloadKeys(connections)
         self.webhooks = Webhooks(connections)
         self.deliveries = Deliveries(connections)
         self.presences = Presences(connections)

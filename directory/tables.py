@@ -203,6 +203,14 @@ messages = sa.Table(
     **_NEVER_REUSED,
 )
 
+payload_keys = sa.Table(
+    "payload_keys",
+    metadata,
+    sa.Column("id", WireText, primary_key=True),
+    sa.Column("proof", sa.String(64), nullable=False),  # HMAC-SHA256 under the key, hexadecimal
+    sa.Column("used_since", Instant, nullable=False),
+)
+
 idempotency = sa.Table(
     "idempotency",
     metadata,

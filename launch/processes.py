@@ -15,6 +15,7 @@ from temporalio.client import Client, Interceptor
 from directory import Directory
 from launch.logs import set_up_logs
 from launch.metrics import serve_metrics
+from launch.payload_keys import check_payload_keys
 from launch.ports import require_free
 from launch.problem import StartError
 from launch.tracing import of_commands, of_reservations, tracing
@@ -174,6 +175,7 @@ def _certificates(*settings: str) -> Iterator[None]:
 
 async def _with(settings: Settings, connecting: Callable[[Settings], Awaitable[Client]], work: Work) -> None:
     async with await Directory.open(settings.database_url) as directory:
+        await check_payload_keys(settings, directory)
         await work(await connecting(settings), directory)
 
 

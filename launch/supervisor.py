@@ -18,6 +18,7 @@ from directory import Charger, Directory, migrate_async
 from launch.api_key import api_key_file, kept_api_key
 from launch.metrics import PORTS_PER_PROCESS
 from launch.namespace import ensure_search_attributes
+from launch.payload_keys import check_payload_keys
 from launch.ports import free_port, require_free
 from launch.problem import EXIT_CODE, AlreadySaid, StartError
 from launch.program import Program, RunningProgram
@@ -119,6 +120,7 @@ class Supervisor:
         client = await self._reach_temporal()
         await migrate_async(settings.database_url)
         async with await Directory.open(settings.database_url) as directory:
+            await check_payload_keys(settings, directory)
             await self._enter_key(directory)
             self._run("gateway", "gateway", "--id", "main")
             self._run("api", "api")

@@ -5,6 +5,7 @@ Inputs, results, signals, failures, summaries: every payload. Ids, types and sea
 
 import base64
 import binascii
+import hmac
 import os
 import re
 import secrets
@@ -42,6 +43,11 @@ class PayloadKey:
 
     id: str
     secret: bytes = field(repr=False)
+
+    @property
+    def proof(self) -> str:
+        """Tells it from every other key, and nothing about it: HMAC-SHA256 of its id, hexadecimal."""
+        return hmac.digest(self.secret, self.id.encode(), "sha256").hex()
 
     def in_setting(self) -> str:
         """As BERTH_PAYLOAD_KEY wants it."""

@@ -1,12 +1,23 @@
 """`berth payload-key` and `berth codec-server`: keeping what Temporal stores to ourselves."""
 
+import asyncio
+from typing import Annotated
+
 import typer
 
 from launch.commands.local import settings
 
 
-def payload_key() -> None:
+def payload_key(
+    retire: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Nobody needs this key any more: processes start without it."),
+    ] = None,
+) -> None:
     """Print a fresh key for BERTH_PAYLOAD_KEY, which encrypts what Temporal stores."""
+    if retire is not None:
+        _retire(retire)
+        return
     from workflows.payload_codec import fresh_key
 
     typer.echo(fresh_key().in_setting())
@@ -17,3 +28,15 @@ def codec_server() -> None:
     from launch.processes import run_codec_server
 
     run_codec_server(settings())
+
+
+def _retire(key_id: str) -> None:
+    from directory import Directory
+
+    async def retire() -> bool:
+        async with await Directory.open(settings().database_url) as directory:
+            return await directory.payload_keys.retire(key_id)
+
+    if not asyncio.run(retire()):
+        raise typer.BadParameter(f"no payload is encrypted with a key {key_id!r}", param_hint="--retire")
+    typer.echo(f"The key {key_id} is retired; take it out of BERTH_PAYLOAD_KEY.")
