@@ -58,7 +58,7 @@ def build_worker(
     `wake` is called when there are events for webhooks.
     """
     announcer = Announcer(directory, wake)
-    finder = RouteFinder(directory, announcer)
+    finder = RouteFinder(directory, wake)
     return Worker(
         client,
         task_queue=task_queue,

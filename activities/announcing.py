@@ -12,6 +12,11 @@ def nobody() -> None:
     """Wake nobody: deliveries are looked for every few seconds anyway."""
 
 
+def announced(one: Announcement) -> Announced:
+    """An event of a reservation as the directory takes it."""
+    return Announced(one.event_id, one.type, one.charger_id, one.site_id, one.body())
+
+
 class Announcer:
     """The activity Announce. Safe to repeat: an event's id is entered once for each webhook.
 
@@ -29,12 +34,7 @@ class Announcer:
 
     async def tell_of_reservation(self, announcements: Sequence[Announcement]) -> None:
         """The same, for another activity."""
-        await self.tell(
-            [
-                Announced(one.event_id, one.type, one.charger_id, one.site_id, one.body())
-                for one in announcements
-            ]
-        )
+        await self.tell([announced(one) for one in announcements])
 
     async def tell(self, events: Sequence[Announced]) -> None:
         """Enter these events; without any webhook it is one small look into the directory."""

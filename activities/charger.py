@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import string
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
 import structlog
@@ -12,9 +12,11 @@ from opentelemetry import trace
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.announcing import Announcer
 from activities.link import ChargerLink, ChargerLinks, InDoubt, NotSent
 from activities.listening import is_running, listening
 from directory import Directory, LiveReservation
+from workflows.announcement import accepted
 from workflows.messages import (
     IN_DOUBT,
     NOT_SENT,
@@ -54,6 +56,7 @@ class ChargerCommands:
     def __init__(self, links: ChargerLinks, directory: Directory) -> None:
         self._links = links
         self._directory = directory
+        self._announcer = Announcer(directory)
 
     @activity.defn(name="ReserveNow")
     async def reserve_now(self, request: ReserveNowInput) -> ReserveNowResult:
@@ -89,7 +92,8 @@ class ChargerCommands:
             _fail(error)
         log.info("reserve_now_answered", status=result.status, error=result.error, reason=result.reason)
         if result.status is ReserveStatus.ACCEPTED:
-            return result.model_copy(update={"is_to_be_told": await self._mark_accepted(listener)})
+            is_untold = not await self._mark_accepted(listener, request)
+            return result.model_copy(update={"is_untold": is_untold}) if is_untold else result
         return result
 
     @activity.defn(name="CancelReservation")
@@ -201,14 +205,19 @@ class ChargerCommands:
             # The charger's word must not be lost over it; the row ends with the reservation's time.
             log.exception("listener_not_forgotten")
 
-    async def _mark_accepted(self, listener: LiveReservation) -> bool:
-        """Whether there are webhooks to be told."""
+    async def _mark_accepted(self, listener: LiveReservation, request: ReserveNowInput) -> bool:
+        """Whether webhooks, if there are any, have been told."""
         try:
-            return await self._directory.live.mark_accepted(listener.workflow_id, listener.first_run_id)
+            has_webhooks = await self._directory.live.mark_accepted(
+                listener.workflow_id, listener.first_run_id
+            )
+            if has_webhooks and request.event_id:
+                await self._announcer.tell_of_reservation([accepted(request, datetime.now(UTC))])
         except Exception:
-            # The charger's Accepted must not be lost over the one-holder check of others.
+            # The charger's Accepted must not be lost over the one-holder check of others, nor over webhooks.
             log.exception("mark_accepted_failed", workflow_id=listener.workflow_id)
-            return True  # nobody knows
+            return False
+        return True
 
 
 def _name(charger_id: int, **more: int) -> None:

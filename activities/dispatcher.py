@@ -19,7 +19,7 @@ from workflows.webhook_delivery import DeliveryStart, WebhookDeliveryWorkflow
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY = 2.0  # seconds: how long at most a charger's event, or a replay, waits for its first attempt
+LOOK_EVERY = 1.0  # seconds that what another process entered waits for its first attempt, at most
 _LOST_EVERY = 5.0
 _COUNT_EVERY = 15.0
 _BATCH = 100

@@ -3,12 +3,13 @@
 These run in the workflow worker. All are safe to repeat.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.announcing import Announcer
+from activities.announcing import announced, nobody
 from activities.listening import listening
 from directory import Directory
 from workflows.announcement import LastStep
@@ -16,11 +17,11 @@ from workflows.messages import CHARGER_OFFLINE, Listener, LookInput, PortView, R
 
 
 class RouteFinder:
-    """Activities over the directory."""
+    """Activities over the directory. `wake` is called when there are events for webhooks."""
 
-    def __init__(self, directory: Directory, announcer: Announcer) -> None:
+    def __init__(self, directory: Directory, wake: Callable[[], None] = nobody) -> None:
         self._directory = directory
-        self._announcer = announcer
+        self._wake = wake
 
     @activity.defn(name="WaitForCharger")
     async def wait_for_charger(self, listener: Listener) -> Route:
@@ -60,6 +61,10 @@ class RouteFinder:
     @activity.defn(name="ForgetListener")
     async def forget_listener(self, forget: LastStep) -> None:
         """Announce what is left to announce and take the run off the list of listeners: its last step."""
-        await self._announcer.tell_of_reservation(forget.announcements)
         workflow_id = activity.info().workflow_id or ""
-        await self._directory.live.remove(workflow_id, forget.first_run_id)
+        announcing = [announced(one) for one in forget.announcements]
+        if not await self._directory.webhooks.any():
+            announcing = []
+        await self._directory.live.remove(workflow_id, forget.first_run_id, announcing)
+        if announcing:
+            self._wake()

@@ -121,17 +121,29 @@ _BACKLOG = (
 _NO_BEFORE = 2**63 - 1
 
 
+def insert_of(connections: Connections) -> sa.Executable:
+    """How a new delivery is entered, unless the event was entered for the webhook before."""
+    return (
+        connections.insert(table)
+        .values(created_at=database_now(), state="pending", round=0, attempts=0, start_at=database_now())
+        .on_conflict_do_nothing(index_elements=["event_id", "webhook_id"])
+        .returning(*_columns)
+    )
+
+
+def enter_deliveries(connection: sa.Connection, insert: sa.Executable, events: Sequence[Announced]) -> int:
+    """Enter events for those who want them, as part of a transaction; how many deliveries are new."""
+    listeners = connection.execute(_LISTENERS).all()
+    rows = [row for event in events for row in _deliveries_of(event, listeners)]
+    return sum(len(connection.execute(insert, row).all()) for row in rows)
+
+
 class Deliveries:
     """The deliveries of all webhooks."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._insert = (
-            connections.insert(table)
-            .values(created_at=database_now(), state="pending", round=0, attempts=0, start_at=database_now())
-            .on_conflict_do_nothing(index_elements=["event_id", "webhook_id"])
-            .returning(*_columns)
-        )
+        self._insert = insert_of(connections)
 
     async def announce(self, events: Sequence[Announced]) -> int:
         """Enter a delivery for each event and each webhook that wants it, all or none; how many are new.
@@ -139,12 +151,9 @@ class Deliveries:
         An event that was announced before, by its id, is not entered again.
         """
 
-        def work(connection: sa.Connection) -> int:
-            listeners = connection.execute(_LISTENERS).all()
-            rows = [row for event in events for row in _deliveries_of(event, listeners)]
-            return sum(len(connection.execute(self._insert, row).all()) for row in rows)
-
-        return await self._connections.transaction(work)
+        return await self._connections.transaction(
+            lambda connection: enter_deliveries(connection, self._insert, events)
+        )
 
     async def add(self, webhook_id: int, event_id: str, event_type: str, body_json: str) -> Delivery:
         """Enter an event for one webhook, whatever it wants."""

@@ -1,6 +1,6 @@
 """Which runs want to hear of a charger's events: from before the frame goes out to the run's last step."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +9,8 @@ from sqlalchemy import bindparam
 
 from directory.clock import database_now
 from directory.connections import Connections
-from directory.records import LiveReservation, as_row
+from directory.deliveries import enter_deliveries, insert_of
+from directory.records import Announced, LiveReservation, as_row
 from directory.tables import live_reservations as table
 from directory.webhooks import any_webhook
 
@@ -46,6 +47,7 @@ class LiveReservations:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._insert_delivery = insert_of(connections)
         insert = connections.insert(table)
         new = insert.excluded
         same_words = sa.and_(
@@ -97,9 +99,21 @@ class LiveReservations:
         rows = await self._connections.change(_MARK_ACCEPTED, workflow=workflow_id, run=first_run_id)
         return bool(rows and rows[0].is_to_be_told)
 
-    async def remove(self, workflow_id: str, first_run_id: str) -> None:
-        """This run listens no more; a newer run of the same reservation is left alone."""
-        await self._connections.change(_REMOVE, workflow=workflow_id, run=first_run_id)
+    async def remove(self, workflow_id: str, first_run_id: str, announcing: Sequence[Announced] = ()) -> None:
+        """This run listens no more; a newer run of the same reservation is left alone.
+
+        What is left to announce is entered for webhooks in the same transaction.
+        """
+        this_run = {"workflow": workflow_id, "run": first_run_id}
+
+        def work(connection: sa.Connection) -> None:
+            enter_deliveries(connection, self._insert_delivery, announcing)
+            connection.execute(_REMOVE, this_run)
+
+        if announcing:
+            await self._connections.transaction(work)
+        else:
+            await self._connections.change(_REMOVE, **this_run)
 
     async def of_charger(self, charger_id: int) -> list[LiveReservation]:
         """The runs that listen to a charger, until 24 h after their expiry."""

@@ -12,7 +12,13 @@ from uuid import UUID, uuid5
 from pydantic import AwareDatetime
 from pydantic.alias_generators import to_camel
 
-from workflows.messages import ForgetInput, Record, ReservationState, ReserveStatus
+from workflows.messages import (
+    ForgetInput,
+    Record,
+    ReservationState,
+    ReserveNowInput,
+    ReserveStatus,
+)
 
 _OURS = UUID("6f2a2c0e-5d0b-4b57-9c43-0d4fb6f7a4b1")
 
@@ -31,6 +37,9 @@ class EventType(StrEnum):
     CHARGER_CONNECTED = "charger.connected"
     CHARGER_DISCONNECTED = "charger.disconnected"
 
+
+RESERVE_ACCEPTED = "ReserveNow Accepted"
+"""The evidence of an active reservation."""
 
 PING = "ping"
 """The type of an event that somebody asked for, to see whether a webhook works."""
@@ -80,6 +89,25 @@ class LastStep(ForgetInput):
     """Argument of the local activity `ForgetListener`, with what is left to announce."""
 
     announcements: tuple[Announcement, ...] = ()
+
+
+def accepted(request: ReserveNowInput, at: datetime) -> Announcement:
+    """That the charger accepted `request`: the gateway tells of it, so that the caller waits for nothing."""
+    return Announcement(
+        event_id=request.event_id,
+        type=EventType.RESERVATION_ACTIVE,
+        at=at,
+        charger_id=request.charger_id,
+        reservation_id=request.reservation_id,
+        site_id=request.site_id,
+        port_id=request.terms.port_id,
+        state=ReservationState.ACTIVE,
+        status=ReserveStatus.ACCEPTED,
+        reason=None,
+        evidence=RESERVE_ACCEPTED,
+        expires_at=request.terms.expires_at,
+        transaction_id=None,
+    )
 
 
 def reservation_event_id(first_run_id: str, event_type: EventType, number: int) -> str:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from workflows.announcement import EventType
+from workflows.announcement import RESERVE_ACCEPTED, EventType
 from workflows.ledger import Ledger
 from workflows.memory import Concern, Doubt, Held
 from workflows.messages import (
@@ -65,12 +65,14 @@ class Answers:
         if answer.status is ReserveStatus.ACCEPTED:
             self._ledger.hold(Held.YES, terms)
             m.fallback, m.was_active = None, True
-            m.status, m.evidence = ReserveStatus.ACCEPTED, "ReserveNow Accepted"
+            m.status, m.evidence = ReserveStatus.ACCEPTED, RESERVE_ACCEPTED
             self._ledger.forget_concern()
             if m.state is not ReservationState.ACTIVE:
                 self._ledger.enter(ReservationState.ACTIVE)
-                if answer.is_to_be_told:
+                if answer.is_untold:
                     self._ledger.announce(EventType.RESERVATION_ACTIVE, terms)
+                else:
+                    self._ledger.count_event(EventType.RESERVATION_ACTIVE)
             change, m.refused_change = m.refused_change, None
             if change is None:
                 self._ledger.answer_asks(ReserveStatus.ACCEPTED)

@@ -233,11 +233,9 @@ class Ledger:
     ) -> None:
         """Have webhooks told of what the books say now; evidence and transaction may be the event's own."""
         m = self.memory
-        number = m.announced.get(event_type, 0) + 1
-        m.announced[event_type] = number
         m.announcements.append(
             Announcement(
-                event_id=reservation_event_id(workflow.info().first_execution_run_id, event_type, number),
+                event_id=self.next_event_id(event_type),
                 type=event_type,
                 at=workflow.now(),
                 charger_id=self.start.charger_id,
@@ -252,6 +250,17 @@ class Ledger:
                 transaction_id=transaction_id or m.transaction_id,
             )
         )
+        self.count_event(event_type)
+
+    def next_event_id(self, event_type: EventType) -> str:
+        """The id of the next event of this type."""
+        number = self.memory.announced.get(event_type, 0) + 1
+        return reservation_event_id(workflow.info().first_execution_run_id, event_type, number)
+
+    def count_event(self, event_type: EventType) -> None:
+        """There was one; the next has another id."""
+        m = self.memory
+        m.announced[event_type] = m.announced.get(event_type, 0) + 1
 
     def enter(self, state: ReservationState, reason: str | None = None) -> None:
         """The one writer of the state."""

@@ -235,6 +235,8 @@ class ReserveNowInput(Record):
     call_timeout: timedelta = timedelta(seconds=30)
     write_within: timedelta = timedelta(seconds=10)
     first_run_id: str = ""
+    event_id: str = ""  # under which webhooks are told of an Accepted; empty: it is active already
+    site_id: str | None = None
 
 
 class ReserveNowResult(Record):
@@ -244,7 +246,7 @@ class ReserveNowResult(Record):
     error: str | None = None  # a CALLERROR code, or "InvalidResponse"
     reason: str | None = None  # statusInfo.reasonCode, or "ReservedByOther" when no frame was sent
     sent: bool = True  # False: answered by Berth, the charger never saw a frame
-    is_to_be_told: bool = False  # there are webhooks
+    is_untold: bool = False  # accepted, and webhooks could not be told
 
 
 class CancelReservationInput(Record):

@@ -16,7 +16,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
-from workflows.announcement import AnnounceInput, LastStep
+from workflows.announcement import AnnounceInput, EventType, LastStep
 from workflows.answers import Answers
 from workflows.charger_call import cancel_reservation, reserve_now
 from workflows.ledger import CancelCommand, Ledger, ReserveCommand
@@ -251,6 +251,10 @@ class ReservationWorkflow:
                 call_timeout=self._policy.call_timeout,
                 write_within=self._policy.write_within,
                 first_run_id=self._info.first_execution_run_id,
+                event_id=""
+                if m.state is ReservationState.ACTIVE
+                else self._ledger.next_event_id(EventType.RESERVATION_ACTIVE),
+                site_id=self._start.site_id,
             ),
             route,
             self._policy,

@@ -115,7 +115,7 @@ async def _whole_charger_expired(world: World) -> None:
 
 
 async def _announced(world: World) -> None:
-    world.charger.has_webhooks, world.charger.status = True, "Reserved"
+    world.charger.status = "Reserved"
     await world.reserve()
     await world.tell(
         "transaction_started",
@@ -124,7 +124,7 @@ async def _announced(world: World) -> None:
 
 
 async def _announced_late(world: World) -> None:
-    world.charger.has_webhooks, world.charger.announcing_fails = True, True
+    world.charger.announcing_fails = True
     await world.reserve()
     world.charger.announcing_fails = False
 

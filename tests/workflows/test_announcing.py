@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from tests.workflows.test_use import charge
-from tests.workflows.world import OCCUPIED, UNKNOWN_ID, World
+from tests.workflows.world import OCCUPIED, SILENCE, UNKNOWN_ID, World
 from workflows.announcement import EventType, reservation_event_id
-from workflows.messages import CancelStatus, ReservationState, ReserveStatus
+from workflows.messages import CancelStatus, ChargerBooted, ReservationState, ReserveStatus
 
 
 async def first_run_id(world: World) -> str:
@@ -14,7 +14,6 @@ async def first_run_id(world: World) -> str:
 
 
 async def test_a_reservation_that_is_cancelled_tells_of_its_beginning_and_its_end(world: World) -> None:
-    world.charger.has_webhooks = True
     await world.reserve()
     await world.cancel()
     await world.handle.result()
@@ -29,30 +28,11 @@ async def test_a_reservation_that_is_cancelled_tells_of_its_beginning_and_its_en
     assert "RFID" not in active.body() + cancelled.body()
 
 
-async def test_the_answer_does_not_wait_for_webhooks(world: World) -> None:
-    world.charger.has_webhooks = True
+async def test_neither_the_beginning_nor_the_end_has_a_step_of_its_own_for_it(world: World) -> None:
     await world.reserve()
     await world.cancel()
     await world.handle.result()
-    history = await world.handle.fetch_history()
-    started, answered = (
-        [event.event_id for event in history.events if event.HasField(kind)]
-        for kind in (
-            "activity_task_started_event_attributes",
-            "workflow_execution_update_completed_event_attributes",
-        )
-    )
-    _reserve_now, announce, _cancel_reservation = started
-    assert answered[0] < announce
-
-
-async def test_without_webhooks_the_beginning_costs_nothing_and_the_end_no_step_of_its_own(
-    world: World,
-) -> None:
-    await world.reserve()
-    await world.cancel()
-    await world.handle.result()
-    assert world.charger.events == ["reservation.cancelled"], "one may have been made meanwhile"
+    assert world.charger.events == ["reservation.active", "reservation.cancelled"]
     history = await world.handle.fetch_history()
     markers = [
         event.marker_recorded_event_attributes.marker_name
@@ -81,6 +61,7 @@ async def test_an_end_that_never_reached_the_charger_is_told(world: World) -> No
 
 async def test_each_violation_is_told_at_once_and_has_an_id_of_its_own(world: World) -> None:
     await world.reserve()
+    world.charger.announced.clear()
     for transaction_id in ("17", "18"):
         await charge(world, transaction_id, id_tag="STRANGER")
         await world.until(lambda snapshot: snapshot.violations == len(world.charger.announced))
@@ -97,16 +78,15 @@ async def test_an_expiry_is_told_at_once_and_a_late_use_after_it(world: World) -
     world.go_offline()
     await world.skip(hours=1, minutes=1)
     await world.until(lambda snapshot: snapshot.state is ReservationState.EXPIRED)
-    assert world.charger.events == ["reservation.expired"], "the run goes on for a day"
+    assert world.charger.events[1:] == ["reservation.expired"], "the run goes on for a day"
     await world.come_online()
     began = world.terms().expires_at - timedelta(minutes=5)
     await charge(world, reservation_id=7, started_at=began)
     assert (await world.handle.result()).state is ReservationState.USED
-    assert world.charger.events == ["reservation.expired", "reservation.used"]
+    assert world.charger.events[1:] == ["reservation.expired", "reservation.used"]
 
 
 async def test_a_number_that_is_used_again_counts_on(world: World) -> None:
-    world.charger.has_webhooks = True
     await world.reserve()
     world.charger.cancel_answers.append(UNKNOWN_ID)
     assert (await world.cancel()).status is CancelStatus.REJECTED
@@ -121,7 +101,7 @@ async def test_a_number_that_is_used_again_counts_on(world: World) -> None:
 async def test_a_failing_directory_holds_up_neither_the_answer_nor_a_cancel_and_the_event_is_told_later(
     world: World,
 ) -> None:
-    world.charger.has_webhooks, world.charger.announcing_fails = True, True
+    world.charger.announcing_fails = True
     assert (await world.reserve()).status is ReserveStatus.ACCEPTED
     assert world.charger.announced == []
     world.charger.announcing_fails = False
@@ -130,3 +110,17 @@ async def test_a_failing_directory_holds_up_neither_the_answer_nor_a_cancel_and_
     await world.cancel()
     await world.handle.result()
     assert world.charger.events == ["reservation.active", "reservation.cancelled"]
+
+
+async def test_a_lost_answer_and_the_one_that_comes_at_last_tell_of_one_beginning(world: World) -> None:
+    await world.reserve()
+    (request,) = world.charger.reserved
+    world.charger.reserve_answers.append(SILENCE)
+    world.charger.status = "Available"
+    await world.tell("charger_booted", ChargerBooted(at=await world.now()))
+    await world.skip(minutes=2)
+    await world.until(lambda snapshot: snapshot.state is ReservationState.ACTIVE)
+    ids = [one.event_id for one in world.charger.reserved]
+    assert ids[:2] == [request.event_id, ""], "it was active when it was asked again"
+    assert ids[2] not in ("", request.event_id), "unknown in between: this is another beginning"
+    assert set(ids[2:]) == {ids[2]}

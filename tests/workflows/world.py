@@ -18,7 +18,7 @@ from temporalio.worker import Worker
 
 from launch.temporal_server import TIME_SKIPPING
 from worker import WORKFLOWS
-from workflows.announcement import AnnounceInput, Announcement, LastStep
+from workflows.announcement import AnnounceInput, Announcement, LastStep, accepted
 from workflows.messages import (
     CHARGER_OFFLINE,
     IN_DOUBT,
@@ -112,7 +112,6 @@ class ScriptedCharger:
         self.memory_gate.set()
         self.thinking = asyncio.Event()
         self.holds: Terms | None = None
-        self.has_webhooks = False
         self.announced: list[Announcement] = []
         self.announcing_fails = False
         self.gone = False  # the gateway has no socket any more, whatever the workflow believes
@@ -130,7 +129,10 @@ class ScriptedCharger:
             self.listeners.add(request.first_run_id)
         if answer == ACCEPTED:
             self.holds = request.terms
-            answer = ACCEPTED.model_copy(update={"is_to_be_told": self.has_webhooks})
+            if self.announcing_fails:
+                answer = ACCEPTED.model_copy(update={"is_untold": True})
+            elif request.event_id:
+                self.announced.append(accepted(request, datetime.now(UTC)))
         return _said(answer, ReserveNowResult)
 
     @activity.defn(name="CancelReservation")
