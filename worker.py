@@ -5,7 +5,6 @@ Webhooks have a task queue and a worker of their own within the process: no rese
 
 import asyncio
 import signal
-from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -13,7 +12,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
-from activities.announcing import Announcer, nobody
+from activities.announcing import Announcer
 from activities.charger_presence import ChargerPresence
 from activities.dispatcher import Dispatcher
 from activities.route import RouteFinder
@@ -32,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 WORKFLOWS = [ReservationWorkflow, ForwardCancelWorkflow, ChangePasswordWorkflow]
 
-_DELIVERIES_AT_ONCE = 50
+_DELIVERIES_AT_ONCE = 100
 
 
 def deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:
@@ -51,14 +50,10 @@ def build_worker(
     directory: Directory,
     task_queue: str = RESERVATIONS_QUEUE,
     deployment: WorkerDeploymentConfig | None = None,
-    wake: Callable[[], None] = nobody,
 ) -> Worker:
-    """A worker for every workflow of a reservation; tests give their own task queue.
-
-    `wake` is called when there are events for webhooks.
-    """
-    announcer = Announcer(directory, wake)
-    finder = RouteFinder(directory, wake)
+    """A worker for every workflow but the deliveries; tests give their own task queue."""
+    announcer = Announcer(directory)
+    finder = RouteFinder(directory)
     return Worker(
         client,
         task_queue=task_queue,
@@ -103,10 +98,10 @@ async def run(settings: Settings, client: Client, directory: Directory) -> None:
     """
     dispatcher = Dispatcher(directory, client)
     workers = (
-        build_worker(client, directory, deployment=deployment_config(settings), wake=dispatcher.wake),
+        build_worker(client, directory, deployment=deployment_config(settings)),
         build_webhook_worker(client, directory, Sender(settings.webhook_private_targets)),
     )
-    presence = ChargerPresence(directory, Announcer(directory, dispatcher.wake))
+    presence = ChargerPresence(directory, Announcer(directory))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,15 +1,11 @@
 """Telling webhooks of what happened: a delivery for each that wants to know. Workers send them afterwards."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from temporalio import activity
 
 from directory import Announced, Directory
 from workflows.announcement import AnnounceInput, Announcement
-
-
-def nobody() -> None:
-    """Wake nobody: deliveries are looked for every few seconds anyway."""
 
 
 def announced(one: Announcement) -> Announced:
@@ -18,14 +14,10 @@ def announced(one: Announcement) -> Announced:
 
 
 class Announcer:
-    """The activity Announce. Safe to repeat: an event's id is entered once for each webhook.
+    """The activity Announce. Safe to repeat: an event's id is entered once for each webhook."""
 
-    `wake` is called when there are new deliveries.
-    """
-
-    def __init__(self, directory: Directory, wake: Callable[[], None] = nobody) -> None:
+    def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._wake = wake
 
     @activity.defn(name="Announce")
     async def announce(self, request: AnnounceInput) -> None:
@@ -37,10 +29,6 @@ class Announcer:
         await self.tell([announced(one) for one in announcements])
 
     async def tell(self, events: Sequence[Announced]) -> None:
-        """Enter these events; without any webhook it is one small look into the directory."""
-        if (
-            events
-            and await self._directory.webhooks.any()
-            and await self._directory.deliveries.announce(events)
-        ):
-            self._wake()
+        """Enter these events; when no webhook wants them it is one small look into the directory."""
+        if events:
+            await self._directory.deliveries.announce(events)

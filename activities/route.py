@@ -3,13 +3,12 @@
 These run in the workflow worker. All are safe to repeat.
 """
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.announcing import announced, nobody
+from activities.announcing import announced
 from activities.listening import listening
 from directory import Directory
 from workflows.announcement import LastStep
@@ -17,11 +16,10 @@ from workflows.messages import CHARGER_OFFLINE, Listener, LookInput, PortView, R
 
 
 class RouteFinder:
-    """Activities over the directory. `wake` is called when there are events for webhooks."""
+    """Activities over the directory."""
 
-    def __init__(self, directory: Directory, wake: Callable[[], None] = nobody) -> None:
+    def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._wake = wake
 
     @activity.defn(name="WaitForCharger")
     async def wait_for_charger(self, listener: Listener) -> Route:
@@ -66,5 +64,3 @@ class RouteFinder:
         if not await self._directory.webhooks.any():
             announcing = []
         await self._directory.live.remove(workflow_id, forget.first_run_id, announcing)
-        if announcing:
-            self._wake()

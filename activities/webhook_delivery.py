@@ -28,7 +28,7 @@ RECEIVER_BUSY = "ReceiverBusy"
 """Application error type: this receiver has as many attempts under way as one may have."""
 
 PER_RECEIVER = 8
-"""Attempts under way at one receiver, in each worker: one that hangs takes no more places than these."""
+"""Attempts under way at one receiver, in each worker; after a failure one, until it takes an event again."""
 
 _GONE = 410
 _LONGEST_PAUSE = 600.0  # seconds
@@ -42,6 +42,7 @@ class WebhookDeliverer:
         self._sender = sender
         self._per_receiver = per_receiver
         self._under_way: Counter[str] = Counter()
+        self._failing: set[str] = set()
 
     @activity.defn(name="DeliverWebhook")
     async def deliver(self, start: DeliveryStart) -> str:
@@ -56,10 +57,15 @@ class WebhookDeliverer:
             return target.state
         if not target.key_is_good:
             return await self._give_up(start, "its API key is revoked or has expired")
-        with self._place_at(receiver_of(target.url)):
+        receiver = receiver_of(target.url)
+        with self._place_at(receiver):
             outcome = await self._sender.send(
                 target.url, target.secret, target.event_id, target.event_type, target.body_json.encode()
             )
+        if outcome.is_delivered:
+            self._failing.discard(receiver)
+        else:
+            self._failing.add(receiver)
         return await self._conclude(start, target, outcome)
 
     @activity.defn(name="GiveUpWebhook")
@@ -94,7 +100,7 @@ class WebhookDeliverer:
     @contextmanager
     def _place_at(self, receiver: str) -> Iterator[None]:
         """One of the places for a receiver; who finds none comes again and takes no place of another's."""
-        if self._under_way[receiver] >= self._per_receiver:
+        if self._under_way[receiver] >= (1 if receiver in self._failing else self._per_receiver):
             pause = min(2.0 ** min(activity.info().attempt, 10), _LONGEST_PAUSE)
             raise ApplicationError(
                 "other deliveries to this receiver are under way",

@@ -1,6 +1,7 @@
 """Commands to a charger, from the activity down to the socket and back."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -498,3 +499,39 @@ async def test_commands_log_the_outcome_and_never_the_token(house: House, comman
             await reserving
     assert "reserve_now_answered" in [line["event"] for line in logs]
     assert "SECRET-TAG" not in str(logs)
+
+
+async def test_webhooks_hear_of_an_accepted_reservation_once_under_the_workflows_id(
+    house: House, commands: Commands
+) -> None:
+    _, key = await house.directory.keys.create("app", ["read"])
+    webhook = await house.directory.webhooks.add(key.id, "https://app.example/", "whsec_1")
+    async with house.station() as station:
+        await station.boot()
+        await house.session()
+        for event_id in ("e-1", "e-1", ""):  # it is asked again after a doubt, and while it is active
+            asking = asyncio.create_task(commands.reserve(event_id=event_id, site_id="north"))
+            message_id, _ = await station.asked("ReserveNow")
+            await station.answer(message_id, {"status": "Accepted"})
+            assert await asking == ReserveNowResult(status=ReserveStatus.ACCEPTED)
+    deliveries = await house.directory.deliveries.of_webhook(webhook.id, state=None, limit=10)
+    (active,) = [one for one in deliveries if one.event_type == "reservation.active"]
+    assert active.event_id == "e-1"
+    assert json.loads(active.body_json)["data"]["siteId"] == "north"
+    assert "aBc" not in active.body_json, "the token"
+
+
+async def test_a_failing_directory_leaves_the_telling_to_the_workflow(
+    house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> bool:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(house.directory.live, "mark_accepted", fails)
+    async with house.station() as station:
+        await station.boot()
+        await house.session()
+        asking = asyncio.create_task(commands.reserve(event_id="e-1"))
+        message_id, _ = await station.asked("ReserveNow")
+        await station.answer(message_id, {"status": "Accepted"})
+        assert await asking == ReserveNowResult(status=ReserveStatus.ACCEPTED, is_untold=True)

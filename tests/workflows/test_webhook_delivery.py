@@ -38,7 +38,7 @@ class Post:
         return (await self.directory.webhooks.add(key.id, url, "whsec_1")).id
 
     async def announce(self, *names: str) -> None:
-        announcer = Announcer(self.directory, self.dispatcher.wake)
+        announcer = Announcer(self.directory)
         await announcer.tell(
             [Announced(name, "reservation.used", 1, None, f'{{"id":"{name}","type":"x"}}') for name in names]
         )
