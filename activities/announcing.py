@@ -22,11 +22,7 @@ class Announcer:
     @activity.defn(name="Announce")
     async def announce(self, request: AnnounceInput) -> None:
         """Enter what a reservation's workflow tells of."""
-        await self.tell_of_reservation(request.announcements)
-
-    async def tell_of_reservation(self, announcements: Sequence[Announcement]) -> None:
-        """The same, for another activity."""
-        await self.tell([announced(one) for one in announcements])
+        await self.tell([announced(one) for one in request.announcements])
 
     async def tell(self, events: Sequence[Announced]) -> None:
         """Enter these events; when no webhook wants them it is one small look into the directory."""

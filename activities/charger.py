@@ -12,7 +12,7 @@ from opentelemetry import trace
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.announcing import Announcer
+from activities.announcing import announced
 from activities.link import ChargerLink, ChargerLinks, InDoubt, NotSent
 from activities.listening import is_running, listening
 from directory import Directory, LiveReservation
@@ -56,7 +56,6 @@ class ChargerCommands:
     def __init__(self, links: ChargerLinks, directory: Directory) -> None:
         self._links = links
         self._directory = directory
-        self._announcer = Announcer(directory)
 
     @activity.defn(name="ReserveNow")
     async def reserve_now(self, request: ReserveNowInput) -> ReserveNowResult:
@@ -208,11 +207,9 @@ class ChargerCommands:
     async def _mark_accepted(self, listener: LiveReservation, request: ReserveNowInput) -> bool:
         """Whether webhooks, if there are any, have been told."""
         try:
-            has_webhooks = await self._directory.live.mark_accepted(
-                listener.workflow_id, listener.first_run_id
-            )
-            if has_webhooks and request.event_id:
-                await self._announcer.tell_of_reservation([accepted(request, datetime.now(UTC))])
+            is_news = request.event_id and await self._directory.webhooks.any()
+            announcing = [announced(accepted(request, datetime.now(UTC)))] if is_news else []
+            await self._directory.live.mark_accepted(listener.workflow_id, listener.first_run_id, announcing)
         except Exception:
             # The charger's Accepted must not be lost over the one-holder check of others, nor over webhooks.
             log.exception("mark_accepted_failed", workflow_id=listener.workflow_id)

@@ -12,7 +12,6 @@ from directory.connections import Connections
 from directory.deliveries import enter_deliveries, insert_of
 from directory.records import Announced, LiveReservation, as_row
 from directory.tables import live_reservations as table
-from directory.webhooks import any_webhook
 
 LISTENS_AFTER_EXPIRY = timedelta(hours=24)
 
@@ -20,9 +19,7 @@ _columns = [table.c[name] for name in LiveReservation.__dataclass_fields__]
 _this_run = sa.and_(table.c.workflow_id == bindparam("workflow"), table.c.first_run_id == bindparam("run"))
 _forgotten = table.c.expires_at <= database_now() - LISTENS_AFTER_EXPIRY.total_seconds()
 
-_MARK_ACCEPTED = (
-    sa.update(table).where(_this_run).values(accepted=True).returning(any_webhook.label("is_to_be_told"))
-)
+_MARK_ACCEPTED = sa.update(table).where(_this_run).values(accepted=True)
 _REMOVE = sa.delete(table).where(_this_run)
 _LISTENING = sa.select(*_columns).where(~_forgotten).order_by(table.c.expires_at)
 _OF_CHARGER = _LISTENING.where(table.c.charger_id == bindparam("charger"))
@@ -92,28 +89,32 @@ class LiveReservations:
 
         return await self._connections.transaction(work)
 
-    async def mark_accepted(self, workflow_id: str, first_run_id: str) -> bool:
-        """The charger said Accepted to this run; whether there is a webhook, for which a look of its own
-        would cost every reservation a trip.
-        """
-        rows = await self._connections.change(_MARK_ACCEPTED, workflow=workflow_id, run=first_run_id)
-        return bool(rows and rows[0].is_to_be_told)
+    async def mark_accepted(
+        self, workflow_id: str, first_run_id: str, announcing: Sequence[Announced] = ()
+    ) -> None:
+        """The charger said Accepted to this run, which is entered for webhooks in the same transaction."""
+        await self._change(_MARK_ACCEPTED, workflow_id, first_run_id, announcing)
 
     async def remove(self, workflow_id: str, first_run_id: str, announcing: Sequence[Announced] = ()) -> None:
         """This run listens no more; a newer run of the same reservation is left alone.
 
         What is left to announce is entered for webhooks in the same transaction.
         """
+        await self._change(_REMOVE, workflow_id, first_run_id, announcing)
+
+    async def _change(
+        self, statement: sa.Executable, workflow_id: str, first_run_id: str, announcing: Sequence[Announced]
+    ) -> None:
         this_run = {"workflow": workflow_id, "run": first_run_id}
 
         def work(connection: sa.Connection) -> None:
             enter_deliveries(connection, self._insert_delivery, announcing)
-            connection.execute(_REMOVE, this_run)
+            connection.execute(statement, this_run)
 
         if announcing:
             await self._connections.transaction(work)
         else:
-            await self._connections.change(_REMOVE, **this_run)
+            await self._connections.change(statement, **this_run)
 
     async def of_charger(self, charger_id: int) -> list[LiveReservation]:
         """The runs that listen to a charger, until 24 h after their expiry."""

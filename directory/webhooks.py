@@ -10,9 +10,6 @@ from directory.connections import Connections, Row
 from directory.records import Webhook
 from directory.tables import webhooks as table
 
-any_webhook: sa.ColumnElement[bool] = sa.exists(sa.select(table.c.id))
-"""Whether there is a webhook at all."""
-
 _columns = [table.c[name] for name in Webhook.__dataclass_fields__]
 _ANY = sa.select(table.c.id).limit(1)
 _ALL = sa.select(*_columns).order_by(table.c.id)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import FailureError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from workflows.announcement import AnnounceInput, EventType, LastStep
 from workflows.answers import Answers
@@ -58,7 +58,7 @@ _WAIT_FOR_CHARGER = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
 )
 _LOCAL_ATTEMPT = timedelta(seconds=5)
-# The caller's answer goes out when webhooks are told: while the directory fails it waits no longer than so.
+# While the directory fails a living reservation waits no longer than so before it goes on.
 _ANNOUNCE_ATTEMPT = timedelta(seconds=2)
 _TWICE = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2)
 _ANNOUNCE_AGAIN_AFTER = timedelta(seconds=30)
@@ -480,7 +480,7 @@ class ReservationWorkflow:
                 start_to_close_timeout=_ANNOUNCE_ATTEMPT,
                 retry_policy=None if m.state.is_end else _TWICE,
             )
-        except FailureError as error:  # of a local activity it may be the activity's own
+        except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
             m.announcements, m.announce_at = announced, workflow.now() + _ANNOUNCE_AGAIN_AFTER
