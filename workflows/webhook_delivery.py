@@ -1,5 +1,6 @@
 """The delivery of one event to one webhook: tried until the receiver has it, for a day."""
 
+import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
@@ -45,8 +46,8 @@ class WebhookDeliveryWorkflow:
                 schedule_to_close_timeout=start.patience,
                 retry_policy=_ATTEMPTS,
             )
-        except ActivityError:
-            # The day is over; or somebody cancelled the workflow, which is no less final.
+        except (ActivityError, asyncio.CancelledError):
+            # The day is over; or somebody cancelled the workflow, perhaps before it began: no less final.
             ended = await workflow.execute_activity(
                 "GiveUpWebhook", start, result_type=str, start_to_close_timeout=_LAST_WORD_WITHIN
             )

@@ -35,6 +35,7 @@ from temporalio.worker import Worker
 from simulator.personality import STATUSES, Personality
 from simulator.ports import Phase, Port
 from simulator.reservations import Reservation, ReservationTable
+from workflows.announcement import AnnounceInput, Announcement, LastStep, accepted
 from workflows.messages import (
     CHARGER_OFFLINE,
     IN_DOUBT,
@@ -47,7 +48,6 @@ from workflows.messages import (
     ChargerBooted,
     ChargerConnected,
     Event,
-    ForgetInput,
     InDoubtDetail,
     Listener,
     LookInput,
@@ -162,6 +162,7 @@ class Site:
         self.shown = {1: "Available", 2: "Available"}  # as the directory knows it
         self.said: set[ReserveStatus] = set()  # to ReserveNow
         self.lost = False  # the charger dropped ours without being told to
+        self.announced: list[Announcement] = []
         self.told: list[tuple[Reservation, ...]] = [()]  # everything it ever held of ours, in order
         self._reported = dict(self.shown)  # what the charger believes it has told
         self._sessions: dict[int, str] = {}
@@ -201,7 +202,12 @@ class Site:
             self.client,
             task_queue=self._queue,
             workflows=[ReservationWorkflow],
-            activities=[self.wait_for_charger, self.look_at_charger, self.forget_listener],
+            activities=[
+                self.wait_for_charger,
+                self.look_at_charger,
+                self.forget_listener,
+                self.announce,
+            ],
             workflow_runner=SANDBOX,
             max_cached_workflows=self._cached,
         )
@@ -559,6 +565,8 @@ class Site:
             self._note_held()
             if said.accepted:
                 self.lost = False
+                if request.event_id:
+                    self.announced.append(accepted(request, self.now))
             await self._report_beside_answer(self.personality.reserved_status)
             if said.reply not in STATUSES:
                 return ReserveNowResult(error=said.reply)
@@ -673,9 +681,14 @@ class Site:
         )
 
     @activity.defn(name="ForgetListener")
-    async def forget_listener(self, forget: ForgetInput) -> None:
+    async def forget_listener(self, forget: LastStep) -> None:
+        self.announced += forget.announcements
         if self.listener is not None and self.listener.first_run_id == forget.first_run_id:
             self.listener = None
+
+    @activity.defn(name="Announce")
+    async def announce(self, request: AnnounceInput) -> None:
+        self.announced += request.announcements
 
 
 async def _beat() -> None:

@@ -395,7 +395,17 @@ class Sequence:
             await site.skip(timedelta(minutes=20))
         assert await site.is_closed(), "it never ended"
         assert all(call.answer.done() for call in site.calls)
+        await self.check_announcements()
         await self.check_histories()
+
+    async def check_announcements(self) -> None:
+        """Webhooks were told of the end, and no id stands for two events."""
+        announced, end = self.site.announced, await self.site.handle.result()
+        assert f"reservation.{end.state}" in [one.type for one in announced]
+        types_of: dict[str, set[str]] = {}
+        for one in announced:
+            types_of.setdefault(one.event_id, set()).add(one.type)
+        assert all(len(types) == 1 for types in types_of.values()), types_of
 
     async def check_histories(self) -> None:
         """No workflow task failed, and every run replays."""
