@@ -109,13 +109,10 @@ async def run(settings: Settings, client: Client, directory: Directory) -> None:
     working = [asyncio.create_task(worker.run()) for worker in workers]
     dispatching = asyncio.create_task(dispatcher.run(presence))
     stopping = asyncio.create_task(stop.wait())
-    log.info(
-        "worker_started",
-        task_queue=RESERVATIONS_QUEUE,
-        namespace=client.namespace,
-        build=settings.worker_build,
-        versioning=settings.worker_versioning if settings.worker_build else None,
-    )
+    bound = log.bind(task_queue=RESERVATIONS_QUEUE, namespace=client.namespace)
+    if settings.worker_build is not None:
+        bound = bound.bind(build=settings.worker_build, versioning=settings.worker_versioning)
+    bound.info("worker_started")
     await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     dispatching.cancel()

@@ -245,7 +245,8 @@ class GatewayServer:
             await session.run()
         finally:
             self._registry.leave(session)
-            bound.info("charger_disconnected", code=connection.close_code, reason=connection.close_reason)
+            code = None if connection.close_code is None else int(connection.close_code)  # not its name
+            bound.info("charger_disconnected", code=code, reason=connection.close_reason)
             if not self._is_draining:  # the end of the incarnation clears all of them at once
                 await self._release(session)
 
