@@ -21,9 +21,11 @@ CODE = (
     "directory",
     "gateway",
     "launch",
+    "webhooks",
     "workflows",
     "cli.py",
     "settings.py",
+    "tls.py",
     "worker.py",
 )
 """What the processes of an installation are made of. Simulated chargers are always the present ones."""
