@@ -12,6 +12,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -97,31 +99,45 @@ class ControlServer:
         if charger is None:
             return _problem(404, "no such charger")
         action = request.path_params["action"]
+        method = _method(charger, action)
+        if method is None:
+            return _problem(404, f"no action {action}; there are {', '.join(_names())}")
         arguments: dict[str, Any] = {}
         try:
             if await request.body():
                 arguments = dict(await request.json())
-            done = await _call(charger, action, arguments)
-        except (ValidationError, ValueError, TypeError) as error:
+            done = await validate_call(method)(**arguments)
+        except ValidationError as error:
+            return _problem(400, _mistakes(action, method, error))
+        except (ValueError, TypeError) as error:
             return _problem(400, str(error))
-        if done is _UNKNOWN:
-            return _problem(404, f"no action {action}; there are {', '.join(_names())}")
         return JSONResponse({"result": done, **charger.snapshot(frames=0)})
 
 
-_UNKNOWN = object()
-
-
-async def _call(charger: "SimulatedCharger", action: str, arguments: dict[str, Any]) -> Any:
-    method: Callable[..., Awaitable[Any]]
+def _method(charger: "SimulatedCharger", action: str) -> Callable[..., Awaitable[Any]] | None:
     if action in ACTIONS:
-        method = getattr(charger, ACTIONS[action])
-    elif action.endswith("_next") and action.removesuffix("_next") in list(Wrong):
-        method = charger.misbehave
-        arguments = {**arguments, "kind": Wrong(action.removesuffix("_next"))}
-    else:
-        return _UNKNOWN
-    return await validate_call(method)(**arguments)
+        method: Callable[..., Awaitable[Any]] = getattr(charger, ACTIONS[action])
+        return method
+    wrong = action.removesuffix("_next")
+    if wrong != action and wrong in list(Wrong):
+        return partial(charger.misbehave, Wrong(wrong))
+    return None
+
+
+def _mistakes(action: str, method: Callable[..., Any], error: ValidationError) -> str:
+    taken = f"it takes {', '.join(signature(method).parameters) or 'nothing'}"
+    sentences = []
+    for mistake in error.errors():
+        name = str(mistake["loc"][0])
+        match mistake["type"]:
+            case "missing_argument":
+                sentences.append(f"{action} needs {name}: {taken}")
+            case "unexpected_keyword_argument":
+                sentences.append(f"{action} has no {name}: {taken}")
+            case _:
+                rule = mistake["msg"].split(", unable to parse")[0].replace("Input should", "must")
+                sentences.append(f"{name} {rule}, got {mistake['input']!r}")
+    return "; ".join(sentences)
 
 
 def _names() -> list[str]:

@@ -72,8 +72,11 @@ async def test_every_kind_of_trouble_can_be_ordered(controlled: Fleet, action: s
         ("SIM-9", "plug_in", {"port": 1}, "no such charger"),
         ("SIM-1", "explode", {}, "no action explode"),
         ("SIM-1", "plug_in", {"port": 9}, "has no port 9"),
-        ("SIM-1", "plug_in", {"port": "one"}, "valid integer"),
-        ("SIM-1", "plug_in", {"hole": 1}, "hole"),
+        ("SIM-1", "plug_in", {"port": "one"}, "^port must be a valid integer, got 'one'$"),
+        ("SIM-1", "silence", {"seconds": 4}, "^silence has no seconds: it takes on$"),
+        ("SIM-1", "reconnect", {"in": 4}, "^reconnect has no in: it takes nothing$"),
+        ("SIM-1", "start", {}, "^start needs id_tag: it takes id_tag, port, id_tag_type$"),
+        ("SIM-1", "late_next", {"kind": "late"}, "^late_next has no kind: it takes action"),
     ],
 )
 async def test_a_senseless_order_is_refused_with_its_reason(
