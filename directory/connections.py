@@ -13,6 +13,8 @@ Rows = Sequence[Row]
 Upsert = postgresql.Insert | sqlite.Insert
 """An INSERT that knows ON CONFLICT; both databases have the same."""
 
+_BACKENDS = frozenset({"sqlite", "postgresql", "postgres"})  # the last as hosts of PostgreSQL write it
+
 
 class Connections(ABC):
     """The connections to one database. Every method raises UnreachableError when it is away."""
@@ -40,6 +42,14 @@ class Connections(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Close every connection; running statements end first."""
+
+
+def address_of(url: str) -> sa.URL:
+    """The database that `url` names. Raises ArgumentError when it is no URL, or not of one Berth works with."""
+    address = sa.make_url(url)
+    if address.get_backend_name() not in _BACKENDS:
+        raise sa.exc.ArgumentError(f"{address.drivername}: neither SQLite nor PostgreSQL")
+    return address
 
 
 def connect(url: sa.URL) -> Connections:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from directory.capabilities import ChargerCapabilities
 from directory.chargers import Chargers
 from directory.clock import database_now
-from directory.connections import Connections, connect
+from directory.connections import Connections, address_of, connect
 from directory.deliveries import Deliveries
 from directory.errors import SchemaError
 from directory.events import Events
@@ -57,7 +57,7 @@ class Directory:
 
         Raises SchemaError when its schema is missing, older or newer than this release; UnreachableError.
         """
-        address = sa.make_url(url)
+        address = address_of(url)
         if address.get_backend_name() == "sqlite" and not await asyncio.to_thread(_is_file, address):
             # SQLite would create an empty one.
             raise SchemaError(f"there is no directory at {address.database}: migrate it first")

@@ -9,6 +9,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from directory.connections import address_of
 from directory.errors import SchemaError
 from directory.postgres import postgres_engine
 from directory.reaching import reaching
@@ -24,7 +25,7 @@ async def migrate_async(url: str) -> None:
     Several processes may do so at once: one works, the others wait. Raises SchemaError when the schema is
     of a newer release, UnreachableError when the database does not answer.
     """
-    address = sa.make_url(url)
+    address = address_of(url)
     with reaching(address):
         if address.get_backend_name() == "sqlite":
             await asyncio.to_thread(_migrate_sqlite, address)

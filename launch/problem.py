@@ -35,7 +35,7 @@ def sentence_for(error: BaseException) -> str | None:
 
 def _about_a_server(error: BaseException) -> str | None:
     # Imported late: this is the only time that every command needs them.
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+    from sqlalchemy.exc import ArgumentError
 
     from directory import SchemaError, UnreachableError
     from workflows.connection import TemporalUnreachable
@@ -47,7 +47,7 @@ def _about_a_server(error: BaseException) -> str | None:
         return f"BERTH_DATABASE_URL: {error}{cure}"
     if isinstance(error, UnreachableError):
         return f"BERTH_DATABASE_URL: {' '.join(str(error).split())}"
-    if isinstance(error, ArgumentError | NoSuchModuleError):
+    if isinstance(error, ArgumentError):
         return (
             "BERTH_DATABASE_URL: must be like sqlite+aiosqlite:///path or postgresql+asyncpg://user@host/name"
         )
@@ -63,5 +63,6 @@ def _bad_settings(error: ValidationError) -> str:
         rule = _RULES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
         rule = rule.replace("Input should be", "must be")
         secret = "Secret" in str(Settings.model_fields[name].annotation)
-        lines.append(f"BERTH_{name.upper()}: {rule}" + ("" if secret else f", got {problem['input']!r}"))
+        got = "" if secret or problem["input"] is None else f", got {problem['input']!r}"
+        lines.append(f"BERTH_{name.upper()}: {rule}{got}")
     return "\n".join(lines)

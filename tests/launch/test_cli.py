@@ -102,8 +102,9 @@ def test_a_database_of_a_newer_release_is_one_line(var: Path, command: str, free
     assert "newer release" in line
 
 
-def test_a_database_url_that_is_none_is_one_line() -> None:
-    line = one_line_of(berth("migrate", BERTH_DATABASE_URL="berth"))
+@pytest.mark.parametrize("url", ["berth", "mysql://berth@127.0.0.1/berth"])
+def test_a_url_of_no_database_that_berth_knows_is_one_line(url: str) -> None:
+    line = one_line_of(berth("migrate", BERTH_DATABASE_URL=url))
     assert line.startswith("BERTH_DATABASE_URL: must be like sqlite+aiosqlite:///")
 
 

@@ -35,6 +35,11 @@ def test_a_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sentence == "BERTH_BOOTSTRAP_API_KEY: must have at least 32 characters"
 
 
+def test_what_is_missing_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentence = sentence_with(monkeypatch, API_TLS_CERT="chain.pem")
+    assert sentence == "BERTH_API_TLS_KEY: BERTH_API_TLS_CERT and BERTH_API_TLS_KEY need each other"
+
+
 def test_several_bad_values_are_named_one_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     sentence = sentence_with(monkeypatch, API_PORT="x", GATEWAY_PORT="y")
     assert sentence is not None
