@@ -72,10 +72,11 @@ def tell_answer(span: Span, answer: Answer) -> None:
     match answer:
         case CallResult():
             span.set_attribute("berth.outcome", "answered")
-            status = answer.payload.get("status")
-            span.set_attribute(
-                "ocpp.status", status if isinstance(status, str) and status in _STATUSES else OTHER
-            )
+            if "status" in answer.payload:  # an answer to SetVariables has one for each variable
+                status = answer.payload["status"]
+                span.set_attribute(
+                    "ocpp.status", status if isinstance(status, str) and status in _STATUSES else OTHER
+                )
         case CallError():
             span.set_attribute("berth.outcome", "call_error")
             span.set_attribute("ocpp.error_code", answer.code if answer.code in _ERROR_CODES else OTHER)

@@ -47,6 +47,10 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Traced:
         (CallResult("1", {"status": "CARD-1"}), {"berth.outcome": "answered", "ocpp.status": "other"}),
         (CallResult("1", {"status": ["x"]}), {"berth.outcome": "answered", "ocpp.status": "other"}),
         (
+            CallResult("1", {"setVariableResult": [{"attributeStatus": "Accepted"}]}),
+            {"berth.outcome": "answered"},
+        ),
+        (
             CallError("1", "NotSupported"),
             {"berth.outcome": "call_error", "ocpp.error_code": "NotSupported"},
         ),
