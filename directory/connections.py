@@ -45,7 +45,7 @@ class Connections(ABC):
 
 
 def address_of(url: str) -> sa.URL:
-    """The database that `url` names. Raises ArgumentError when it is no URL, or not of one Berth works with."""
+    """The database that `url` names. Raises ArgumentError for no URL, and for one of another database."""
     address = sa.make_url(url)
     if address.get_backend_name() not in _BACKENDS:
         raise sa.exc.ArgumentError(f"{address.drivername}: neither SQLite nor PostgreSQL")
