@@ -26,6 +26,9 @@ from directory.tables import webhook_deliveries as table
 STARTED_AGAIN_AFTER = timedelta(hours=25)
 """A delivery that its workflow has not ended by then (somebody terminated it) gets a new one."""
 
+CLAIMED_FOR = timedelta(seconds=60)
+"""Who takes what is due has so long to start its workflow; then others may."""
+
 _columns = [table.c[name] for name in Delivery.__dataclass_fields__]
 _key_is_good = sa.and_(
     api_keys.c.revoked_at.is_(None),
@@ -46,11 +49,23 @@ _LISTENERS = (
 _of_round = sa.and_(
     table.c.id == bindparam("delivery"), table.c.round == bindparam("its_round"), table.c.state == "pending"
 )
-_DUE = (
-    sa.select(*(table.c[name] for name in DueDelivery.__dataclass_fields__))
-    .where(table.c.start_at <= database_now())
+# PostgreSQL goes by the index only for a clock that it asks once, hence the subselect, and when it is told an
+# order; else each look reads all deliveries that are kept.
+_is_due = table.c.start_at <= sa.select(database_now()).scalar_subquery()
+_ANY_DUE = sa.select(table.c.id).where(_is_due).order_by(table.c.start_at).limit(1)
+_longest_waiting = (
+    sa.select(table.c.id)
+    .where(_is_due)
     .order_by(table.c.start_at)
     .limit(bindparam("count"))
+    .with_for_update(skip_locked=True)
+    .cte("longest_waiting")
+)
+_CLAIM = (
+    sa.update(table)
+    .where(table.c.id.in_(sa.select(_longest_waiting.c.id)))
+    .values(start_at=database_now() + CLAIMED_FOR.total_seconds())
+    .returning(*(table.c[name] for name in DueDelivery.__dataclass_fields__))
 )
 _STARTED = (
     sa.update(table).where(_of_round).values(start_at=database_now() + STARTED_AGAIN_AFTER.total_seconds())
@@ -166,8 +181,14 @@ class Deliveries:
         return Delivery(*rows[0])
 
     async def due(self, limit: int = 100) -> list[DueDelivery]:
-        """Deliveries whose workflow nobody has started, the longest waiting first."""
-        return [DueDelivery(*row) for row in await self._connections.query(_DUE, count=limit)]
+        """Take the longest waiting of the deliveries that have no workflow, in the order of their entry.
+
+        Nobody else gets them until `CLAIMED_FOR` is over; who has started their workflow says `started`.
+        """
+        if not await self._connections.lookup(_ANY_DUE):
+            return []  # writers wait for each other: no reason to be one
+        claimed = await self._connections.change(_CLAIM, count=limit)
+        return sorted((DueDelivery(*row) for row in claimed), key=lambda one: one.id)
 
     async def started(self, deliveries: Collection[DueDelivery]) -> None:
         """The workflows of these run; what has ended or was replayed meanwhile is left alone."""

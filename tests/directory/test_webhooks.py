@@ -81,19 +81,41 @@ async def test_a_revoked_or_expired_key_hears_nothing(directory: Directory) -> N
     assert await directory.deliveries.announce([Announced("e-2", "ping", 1, None, "{}")]) == 0
 
 
-async def test_what_is_due_is_started_once_and_again_only_when_its_workflow_is_lost(
+async def test_what_is_due_is_taken_for_a_minute_started_once_and_again_only_when_its_workflow_is_lost(
     directory: Directory, connections: Connections
 ) -> None:
     await make(directory)
     await directory.deliveries.announce([EVENT])
     due = await directory.deliveries.due()
     assert [(one.round, one.event_type) for one in due] == [(0, "reservation.active")]
-    assert await directory.deliveries.due() == due, "until somebody says that it has started"
+    assert await directory.deliveries.due() == []
+    await age(connections, webhook_deliveries.c.start_at, timedelta(seconds=50))
+    assert await directory.deliveries.due() == []
+    await age(connections, webhook_deliveries.c.start_at, timedelta(seconds=11))
+    assert await directory.deliveries.due() == due, "who had taken it has died"
     await directory.deliveries.started(due)
+    await age(connections, webhook_deliveries.c.start_at, timedelta(seconds=61))
     assert await directory.deliveries.due() == []
     assert (await directory.deliveries.backlog()).count == 1
     await age(connections, webhook_deliveries.c.start_at, timedelta(hours=26))
     assert await directory.deliveries.due() == due
+
+
+async def test_two_who_look_at_once_take_each_delivery_once_the_longest_waiting_first(
+    directory: Directory, other: Directory, connections: Connections
+) -> None:
+    _, webhook_id = await make(directory)
+    events = [Announced(f"e-{n}", "ping", 1, None, "{}") for n in range(40)]
+    await directory.deliveries.announce(events[:20])
+    await age(connections, webhook_deliveries.c.start_at, timedelta(seconds=5))
+    await directory.deliveries.announce(events[20:])
+    entered = [one.id for one in reversed(await told(directory, webhook_id))]
+    assert [one.id for one in await directory.deliveries.due(10)] == entered[:10]
+    taken = await asyncio.gather(*(one.deliveries.due(5) for one in (directory, other) * 4))
+    while rest := await directory.deliveries.due(5):
+        taken.append(rest)
+    assert all(len(some) <= 5 for some in taken)
+    assert sorted(one.id for some in taken for one in some) == entered[10:]
 
 
 async def test_a_delivery_ends_once_and_a_replay_is_a_new_round_of_it(directory: Directory) -> None:
