@@ -86,6 +86,7 @@ _TARGET = (
     .join(api_keys)
     .where(table.c.id == bindparam("delivery"))
 )
+_ATTEMPTS = sa.select(table.c.id, table.c.attempts).where(table.c.id.in_(bindparam("ids", expanding=True)))
 _attempt = {
     "attempts": table.c.attempts + 1,
     "last_attempt_at": database_now(),
@@ -200,6 +201,11 @@ class Deliveries:
         """What an attempt needs; None when the webhook was removed."""
         rows = await self._connections.query(_TARGET, delivery=delivery_id)
         return DeliveryTarget(*rows[0]) if rows else None
+
+    async def attempts(self, delivery_ids: Collection[int]) -> dict[int, int]:
+        """How often each of these was tried, in all rounds; a removed webhook's are not among them."""
+        rows = await self._connections.query(_ATTEMPTS, ids=list(delivery_ids))
+        return {row.id: row.attempts for row in rows}
 
     async def failed(self, delivery_id: int, its_round: int, status: int | None, error: str) -> None:
         """An attempt failed, and another one will follow."""

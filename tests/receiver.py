@@ -24,10 +24,14 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Answers `status` to every call, after the statuses in `script`; hangs while `hangs`."""
+    """Answers `status` to every call, after the statuses in `script`; hangs while `hangs`.
+
+    To a webhook's event of an id in `answers` it answers that, and None is no answer at all.
+    """
 
     status: int = 200
     script: deque[int] = field(default_factory=deque)
+    answers: dict[str, int | None] = field(default_factory=dict)
     hangs: bool = False
     endless: bool = False  # its answer has a body that goes on and on
     headers: str = ""
@@ -74,9 +78,10 @@ class Receiver:
             headers = {name.lower(): value for name, value in headers.items()}
             body = await reader.readexactly(int(headers.get("content-length", 0)))
             self.received.append(Received(head[0].split()[1], headers, body))
-            while self.hangs:
+            event_id = headers.get("berth-event-id", "")
+            while self.hangs or self.answers.get(event_id, 0) is None:
                 await asyncio.sleep(0.02)
-            status = self.script.popleft() if self.script else self.status
+            status = self.answers.get(event_id) or (self.script.popleft() if self.script else self.status)
             length = "" if self.endless else "Content-Length: 0\r\n"
             writer.write(f"HTTP/1.1 {status} Said\r\n{length}{self.headers}\r\n".encode())
             while self.endless:

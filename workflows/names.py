@@ -51,6 +51,6 @@ def change_password_workflow_id(charger_id: int) -> str:
     return f"charger-password-{charger_id}"
 
 
-def webhook_delivery_workflow_id(delivery_id: int, its_round: int) -> str:
-    """The id of one delivery of an event; each replay is a workflow of its own."""
-    return f"webhook-delivery-{delivery_id}-{its_round}"
+def webhook_delivery_workflow_id(webhook_id: int, delivery_id: int, its_round: int) -> str:
+    """The id of a batch of deliveries, by its first one and how often that was replayed."""
+    return f"webhook-delivery-{webhook_id}-{delivery_id}-{its_round}"

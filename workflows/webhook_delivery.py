@@ -1,4 +1,4 @@
-"""The delivery of one event to one webhook: tried until the receiver has it, for a day."""
+"""A batch of events on its way to one webhook: tried until the receiver has each, for a day."""
 
 import asyncio
 from datetime import timedelta
@@ -9,40 +9,50 @@ from temporalio.exceptions import ActivityError
 
 from workflows.messages import Record
 
+LARGEST_BATCH = 20
+
 PATIENCE = timedelta(hours=24)
 
 # Soon again after a hiccup, every ten minutes through an outage.
 _ATTEMPTS = RetryPolicy(
     initial_interval=timedelta(seconds=2), backoff_coefficient=2.0, maximum_interval=timedelta(minutes=10)
 )
-_ATTEMPT_WITHIN = timedelta(seconds=30)
-_LAST_WORD_WITHIN = timedelta(seconds=10)
+_ATTEMPT_WITHIN = timedelta(minutes=5)  # the largest batch, when each answer takes the 10 s that it may
+_HEARTBEAT_WITHIN = timedelta(seconds=30)  # there is one before each event
+_LAST_WORD_WITHIN = timedelta(seconds=30)
+
+
+class DeliveryRound(Record):
+    """A row in the directory, and how often it was replayed."""
+
+    id: int
+    round: int = 0
 
 
 class DeliveryStart(Record):
-    """Input of `WebhookDeliveryWorkflow.run`, and of its activities: the row in the directory, and no more.
+    """Input of `WebhookDeliveryWorkflow.run`, and of its activities: rows in the directory, and no more.
 
-    `round` counts the replays; `patience` is not as long in tests.
+    They are of one webhook; `patience` is not as long in tests.
     """
 
-    delivery_id: int
-    round: int = 0
+    deliveries: list[DeliveryRound]
     patience: timedelta = PATIENCE
 
 
 @workflow.defn(name="WebhookDelivery")
 class WebhookDeliveryWorkflow:
-    """One delivery. Its result is how it ended: `delivered`, `given_up` or `removed`."""
+    """One batch. Its result says how each delivery ended, in words: `3 delivered, 1 given up`."""
 
     @workflow.run
     async def run(self, start: DeliveryStart) -> str:
-        """Try until it is delivered, or in vain for as long as `patience`."""
+        """Try until all are delivered, or in vain for as long as `patience`."""
         try:
             ended: str = await workflow.execute_activity(
                 "DeliverWebhook",
                 start,
                 result_type=str,
                 start_to_close_timeout=_ATTEMPT_WITHIN,
+                heartbeat_timeout=_HEARTBEAT_WITHIN,
                 schedule_to_close_timeout=start.patience,
                 retry_policy=_ATTEMPTS,
             )

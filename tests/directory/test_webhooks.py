@@ -118,6 +118,14 @@ async def test_two_who_look_at_once_take_each_delivery_once_the_longest_waiting_
     assert sorted(one.id for some in taken for one in some) == entered[10:]
 
 
+async def test_attempts_are_counted_for_each(directory: Directory) -> None:
+    await make(directory)
+    await directory.deliveries.announce([EVENT, Announced("e-2", "ping", 1, None, "{}")])
+    first, second = (one.id for one in await directory.deliveries.due())
+    await directory.deliveries.failed(first, 0, 500, "HTTP 500")
+    assert await directory.deliveries.attempts([first, second, second + 1]) == {first: 1, second: 0}
+
+
 async def test_a_delivery_ends_once_and_a_replay_is_a_new_round_of_it(directory: Directory) -> None:
     _, webhook_id = await make(directory)
     await directory.deliveries.announce([EVENT])
