@@ -102,7 +102,7 @@ class Ledger:
         self.note(asked, f"until {terms.expires_at:%Y-%m-%d %H:%M:%S}Z")
         if m.was_active and m.fallback is None:
             m.fallback = m.wanted
-        m.wanted = terms
+        m.wanted = m.last_terms = terms
         if m.fallback == terms:
             m.fallback = None
         m.doubt, m.refused_change, m.retry_at = None, None, None
@@ -204,14 +204,14 @@ class Ledger:
     ) -> None:
         """The one way into an end state; who still waits is answered."""
         m = self.memory
-        terms = m.wanted or m.held_terms
+        m.last_terms = self._terms()
         m.ended_at = workflow.now()
         m.wanted, m.ending, m.ending_reason, m.retry_at, m.waiting_since = None, None, None, None, None
         m.doubt, m.fallback, m.linger_until, m.tidy = None, None, None, False
         change, m.refused_change = m.refused_change, None
         self.forget_concern()
         self.enter(state, reason)
-        self.announce(EventType(f"reservation.{state}"), terms)
+        self.announce(EventType(f"reservation.{state}"), m.last_terms)
         if answer is None and change is not None:
             answer, answer_reason = status_of(change), reason_of(change)
         elif answer is None:
@@ -376,7 +376,7 @@ class Ledger:
             charger_id=self.start.charger_id,
             reservation_id=self.start.reservation_id,
             state=m.state,
-            terms=m.wanted or m.held_terms,
+            terms=self._terms(),
             status=m.status,
             reason=m.reason,
             evidence=m.evidence,
@@ -387,6 +387,11 @@ class Ledger:
             commands_waiting=len(self.queue),
             timeline=tuple(m.timeline),
         )
+
+    def _terms(self) -> Terms | None:
+        """What the reservation is about, or was."""
+        m = self.memory
+        return m.wanted or m.held_terms or m.last_terms
 
     def charger_is_back(self, route: Route) -> None:
         """There is a route again."""

@@ -102,7 +102,8 @@ async def test_a_cancel_before_anything_was_sent_needs_no_frame(world: World) ->
     cancelled = await world.cancel()
 
     assert cancelled.status == CancelStatus.ACCEPTED
-    assert (await world.handle.result()).state == ReservationState.CANCELLED
+    snapshot = await world.handle.result()
+    assert (snapshot.state, snapshot.terms) == (ReservationState.CANCELLED, world.terms())
     assert world.charger.frames == []
     assert not world.charger.listeners
 
@@ -112,7 +113,8 @@ async def test_a_refusal_is_told_as_the_charger_said_it(world: World, status: Re
     world.charger.reserve_answers.append(ReserveNowResult(status=status, reason="UnknownEvse"))
     answer = await world.reserve()
     assert (answer.status, answer.state, answer.reason) == (status, ReservationState.REJECTED, "UnknownEvse")
-    assert (await world.handle.result()).status == status
+    snapshot = await world.handle.result()
+    assert (snapshot.status, snapshot.terms) == (status, world.terms())
     assert world.charger.frames == ["ReserveNow"]
 
 
