@@ -15,6 +15,7 @@ from websockets.http11 import Request
 from directory import Charger, Credentials, Directory
 from gateway.channel import Channel
 from gateway.guesses import Guesses
+from gateway.known_networks import KnownNetworks
 from gateway.metrics import RefusalReason
 from settings import Settings
 
@@ -64,9 +65,11 @@ class Admission:
     def __init__(self, directory: Directory, settings: Settings) -> None:
         self._directory = directory
         self._settings = settings
-        # One that forgot its password does not keep its neighbours out, nor a stranger the charger itself.
+        # One that forgot its password does not keep its neighbours out, nor strangers the charger itself
+        # where it was before. A charger at an address that is new to us waits with those who guess at it.
         self._of_one = Guesses(at_once=5, every=10)
         self._of_many = Guesses(at_once=50, every=0.5)
+        self._known = KnownNetworks()
 
     async def check(self, request: Request, channel: Channel) -> Charger | Refusal:
         """The charger that may connect, or why it may not. Raises when the directory fails."""
@@ -109,21 +112,25 @@ class Admission:
         needs_none = credentials.password_hash is None and is_open
         if not sent:
             return None if needs_none else _PASSWORD_NOT_SENT
-        refusal = await self._not_right(password_in(sent, identity), identity, credentials, channel.address)
+        refusal = await self._not_right(password_in(sent, identity), identity, credentials, channel)
         # Until it has used its first password it may come as it came before.
         return None if needs_none else refusal
 
     async def _not_right(
-        self, password: bytes | None, identity: str, credentials: Credentials, address: str
+        self, password: bytes | None, identity: str, credentials: Credentials, channel: Channel
     ) -> Refusal | None:
         """The check of a password, unless too many were wrong: each costs milliseconds of this process."""
-        charger = f"charger {credentials.charger_id}"
-        one, many = f"{charger} from {address}", (charger, address)
-        asked = [(self._of_one, one), *((self._of_many, key) for key in many)]
+        charger, network = f"charger {credentials.charger_id}", channel.network
+        one, many = f"{charger} from {network}", (charger, network)
+        asked = [(self._of_one, one), (self._of_many, network)]
+        if not self._known.has(credentials.charger_id, network):
+            asked.append((self._of_many, charger))
         for guesses, key in asked:
             if guesses.are_too_many(key):
                 if guesses.is_news(key):
-                    log.warning("charger_guesses_slowed", ocpp_identity=identity, address=address, of=key)
+                    log.warning(
+                        "charger_guesses_slowed", ocpp_identity=identity, address=channel.address, of=key
+                    )
                 return _TOO_MANY_GUESSES
         # Before the check: others of the same charger may be sent meanwhile.
         self._of_one.count(one)
@@ -133,6 +140,7 @@ class Admission:
             return _PASSWORD_WRONG
         self._of_one.forget(one)
         self._of_many.forget(charger)
+        self._known.enter(credentials.charger_id, network)
         return None
 
     async def _opens(self, password: bytes, identity: str, credentials: Credentials) -> bool:

@@ -1,5 +1,6 @@
 """How a charger reaches us: from where, encrypted or not, and with whose certificate."""
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,19 @@ class Channel:
     is_encrypted: bool = False
     has_certificate: bool = False
     certificate_name: str | None = None  # the one common name of its subject; None: there is not exactly one
+
+    @property
+    def network(self) -> str:
+        """What one subscriber has: an address of IPv4, 2⁶⁴ of IPv6."""
+        try:
+            address = ipaddress.ip_address(self.address)
+        except ValueError:
+            return self.address
+        if isinstance(address, ipaddress.IPv4Address):
+            return str(address)
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
 
     def is_of(self, identity: str) -> bool:
         """Whether the certificate is this charger's; identities do not know upper and lower case."""

@@ -23,7 +23,9 @@ class Station:
         subprotocol: str = "ocpp1.6",
         headers: dict[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
+        address: str | None = None,
     ) -> None:
+        """`address` is the one it calls from, of this machine; None: the system's choice."""
         self._connecting = connect(
             url,
             subprotocols=[Subprotocol(subprotocol)],
@@ -31,6 +33,7 @@ class Station:
             ssl=tls,
             ping_interval=None,
             close_timeout=2,
+            local_addr=None if address is None else (address, 0),
         )
         self.calls: asyncio.Queue[tuple[Any, str, Payload]] = asyncio.Queue()
         self._answers: dict[Any, asyncio.Future[list[Any]]] = {}

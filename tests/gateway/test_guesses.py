@@ -7,7 +7,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from directory import Credentials, Directory, NewCharger
+from gateway.channel import Channel
 from gateway.guesses import Guesses
+from gateway.known_networks import KnownNetworks
 from tests.gateway.house import House, Temporal
 from tests.gateway.station import Station, basic
 
@@ -56,6 +58,60 @@ def test_memory_is_bounded() -> None:
     assert [guesses.are_too_many(key) for key in ("a", "b", "c")] == [False, True, True]
 
 
+def test_a_network_is_known_for_one_charger() -> None:
+    known = KnownNetworks()
+    known.enter(1, "192.0.2.1")
+    assert known.has(1, "192.0.2.1")
+    assert not known.has(1, "192.0.2.2")
+    assert not known.has(2, "192.0.2.1")
+
+
+def test_the_memory_of_networks_is_bounded_and_no_charger_pushes_out_another() -> None:
+    known = KnownNetworks(chargers=2, of_each=2)
+    known.enter(1, "a")
+    for network in ("a", "b", "a", "c"):
+        known.enter(2, network)
+    assert [known.has(2, network) for network in ("a", "b", "c")] == [True, False, True]
+    assert known.has(1, "a")
+    known.enter(3, "a")
+    assert [known.has(charger, "a") for charger in (1, 2, 3)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_who_has_one_address_of_ipv6_has_all_of_its_network(address: str, network: str) -> None:
+    assert Channel(address).network == network
+
+
+async def test_strangers_who_guess_do_not_lock_a_charger_out_of_where_it_was(
+    directory: Directory, temporal: Temporal
+) -> None:
+    await directory.chargers.add(NewCharger("CP-1", password=PASSWORD))
+    right = basic("CP-1", PASSWORD.encode())
+    async with House(directory, temporal) as house:
+        async with Station(house.url(), headers=right, address="127.0.1.1") as station:
+            await station.boot()
+        strangers = (f"127.0.2.{number}" for number in range(1, 255))
+        statuses = [await _refused(house.url(), "guess", address=next(strangers)) for _ in range(50)]
+        assert set(statuses) == {401}
+        while await _refused(house.url(), "guess", address=next(strangers)) != 429:
+            pass
+        # From there wrong ones are still counted, and looked at.
+        assert [await _refused(house.url(), "guess", address="127.0.1.1") for _ in range(4)] == [401] * 4
+        async with Station(house.url(), headers=right, address="127.0.1.1") as station:
+            await station.boot()
+        statuses = [await _refused(house.url(), "guess", address="127.0.1.1") for _ in range(6)]
+        assert statuses == [401] * 5 + [429]
+
+
 async def test_guesses_at_one_charger_are_not_checked_while_another_gets_in(
     directory: Directory, temporal: Temporal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,11 +152,12 @@ async def test_guesses_from_one_address_at_many_chargers_are_slowed(
     assert 429 in statuses[50:]
 
 
-async def _refused(url: str, password: str, identity: str = "CP-1") -> int:
+async def _refused(url: str, password: str, identity: str = "CP-1", address: str | None = None) -> int:
     with pytest.raises(InvalidStatus) as refusal:
         await connect(
             url,
             subprotocols=[Subprotocol("ocpp1.6")],
             additional_headers=basic(identity, password.encode()),
+            local_addr=None if address is None else (address, 0),
         )
     return refusal.value.response.status_code
