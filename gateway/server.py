@@ -21,7 +21,7 @@ from websockets.typing import Subprotocol
 from activities.charger_presence import ChargerPresence
 from directory import Charger, Directory
 from gateway.admission import Admission, Refusal
-from gateway.channel import channel_of
+from gateway.channel import Channel, channel_of
 from gateway.events import Outbox
 from gateway.health import LIVE, READY, directory_answers
 from gateway.inquiry import INQUIRE_AFTER, Inquirer
@@ -169,11 +169,18 @@ class GatewayServer:
             obstacle = await self._obstacle() if path == READY else None
             status = HTTPStatus.OK if obstacle is None else HTTPStatus.SERVICE_UNAVAILABLE
             return connection.respond(status, (obstacle or "ok") + "\n")
-        verdict = self._house_rules(request) or await self._known_charger(connection, request)
+        channel = channel_of(connection)
+        verdict = self._house_rules(request) or await self._known_charger(channel, request)
         if isinstance(verdict, Refusal):
             HANDSHAKES_REJECTED.labels(verdict.reason).inc()
             if verdict.status is not HTTPStatus.TOO_MANY_REQUESTS:  # told once, when it began
-                log.info("charger_refused", path=path[:100], status=verdict.status.value, reason=verdict.text)
+                log.info(
+                    "charger_refused",
+                    path=path[:100],
+                    address=channel.address,
+                    status=verdict.status.value,
+                    reason=verdict.text,
+                )
             return _response(connection, verdict)
         if isinstance(connection, _ChargerSocket):
             connection.charger = verdict
@@ -202,9 +209,9 @@ class GatewayServer:
             )
         return None
 
-    async def _known_charger(self, connection: ServerConnection, request: Request) -> Charger | Refusal:
+    async def _known_charger(self, channel: Channel, request: Request) -> Charger | Refusal:
         try:
-            return await self._admission.check(request, channel_of(connection))
+            return await self._admission.check(request, channel)
         except Exception:
             log.exception("admission_failed")
             return Refusal("directory_down", HTTPStatus.SERVICE_UNAVAILABLE, "the directory does not answer")

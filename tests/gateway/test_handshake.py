@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
@@ -43,7 +44,11 @@ async def test_the_chargers_own_preference_decides_the_version(house: House) -> 
 
 async def test_an_unknown_charger_is_not_found(directory: Directory, temporal: Temporal) -> None:
     async with House(directory, temporal, unknown_chargers="refuse") as house:
-        assert (await refusal(house.url("NOBODY"), ["ocpp1.6"]))[0] == 404
+        with capture_logs() as logs:
+            options = {"local_addr": ("127.0.1.1", 0)}
+            assert (await refusal(house.url("NOBODY"), ["ocpp1.6"], **options))[0] == 404
+    [told] = [entry for entry in logs if entry["event"] == "charger_refused"]
+    assert (told["path"], told["address"]) == ("/ocpp/NOBODY", "127.0.1.1")
 
 
 async def test_an_unknown_charger_is_registered_where_that_is_wanted(house: House) -> None:
