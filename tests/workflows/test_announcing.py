@@ -1,5 +1,6 @@
 """What webhooks are told of a reservation: each event once, under an id that follows from what happened."""
 
+import asyncio
 from datetime import timedelta
 
 from tests.workflows.test_use import charge
@@ -39,7 +40,20 @@ async def test_neither_the_beginning_nor_the_end_has_a_step_of_its_own_for_it(wo
         for event in history.events
         if event.HasField("marker_recorded_event_attributes")
     ]
-    assert markers == ["core_local_activity"], "ForgetListener alone"
+    assert markers.count("core_local_activity") == 1, "ForgetListener alone"
+
+
+async def test_an_end_that_was_told_is_not_revoked_by_a_driver_who_comes_meanwhile(world: World) -> None:
+    await world.reserve()
+    world.charger.memory_gate.clear()
+    cancelling = asyncio.create_task(world.cancel())
+    await world.charger.telling.wait()
+    await charge(world, id_tag="RFID-1")
+    world.charger.memory_gate.set()
+    assert (await cancelling).status == CancelStatus.ACCEPTED
+    assert (await world.handle.result()).state is ReservationState.CANCELLED
+    assert set(world.charger.events) == {"reservation.active", "reservation.cancelled"}
+    assert len({one.event_id for one in world.charger.announced}) == 2
 
 
 async def test_a_refusal_is_told(world: World) -> None:

@@ -156,6 +156,7 @@ async def test_a_reserve_that_meets_the_last_step_of_a_run_is_served_at_once(wor
     await world.reserve()
     world.charger.memory_gate.clear()
     await world.cancel()
+    await world.charger.telling.wait()
     again = asyncio.create_task(world.reserve(world.terms(hours=2)))
     await world.until_commands(1)
     world.charger.memory_gate.set()

@@ -110,6 +110,7 @@ class ScriptedCharger:
         self.gate.set()
         self.memory_gate = asyncio.Event()  # closed: the directory is slow to forget
         self.memory_gate.set()
+        self.telling = asyncio.Event()  # the last step has begun
         self.thinking = asyncio.Event()
         self.holds: Terms | None = None
         self.announced: list[Announcement] = []
@@ -173,6 +174,7 @@ class ScriptedCharger:
 
     @activity.defn(name="ForgetListener")
     async def forget_listener(self, forget: LastStep) -> None:
+        self.telling.set()
         await self.memory_gate.wait()
         self.announced += forget.announcements
         self.listeners.discard(forget.first_run_id)
