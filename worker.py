@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 WORKFLOWS = [ReservationWorkflow, ForwardCancelWorkflow, ChangePasswordWorkflow]
 
-_DELIVERIES_AT_ONCE = 100
+DELIVERIES_AT_ONCE = 100
 
 
 def deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:
@@ -86,7 +86,7 @@ def build_webhook_worker(
         workflow_runner=SANDBOX,
         max_cached_workflows=100,
         max_concurrent_workflow_tasks=10,
-        max_concurrent_activities=_DELIVERIES_AT_ONCE,
+        max_concurrent_activities=DELIVERIES_AT_ONCE,
         graceful_shutdown_timeout=timedelta(seconds=10),
     )
 

@@ -9,7 +9,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx
 
@@ -18,8 +18,9 @@ LONGEST_URL = 2048
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host; raises OSError."""
 
-# A name server that hangs keeps a thread for as long: threads of our own, not those that others wait for.
-_look_ups = ThreadPoolExecutor(16, "webhook-dns")
+_LOOK_UPS_AT_ONCE = 128  # more than the worker has deliveries at once: one that hangs takes no other's place
+_threads = ThreadPoolExecutor(_LOOK_UPS_AT_ONCE, "webhook-dns")
+_under_way: dict[str, Future[list[str]]] = {}
 
 _PORTS = {"https": 443, "http": 80}
 _NAT64 = tuple(ipaddress.IPv6Network(network) for network in ("64:ff9b::/96", "64:ff9b:1::/48"))
@@ -31,12 +32,27 @@ class TargetRefused(Exception):
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host, the most promising first. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(
-        _look_ups, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    )
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    """The addresses of a host, the most promising first. Raises OSError.
+
+    One look-up of a host at a time, for all who ask meanwhile: it may hang for longer than they wait.
+    """
+    answer = _under_way.get(host)
+    if answer is None:
+        answer = _under_way[host] = Future()
+        answer.set_running_or_notify_cancel()  # from here on, who waits no longer cannot cancel it for others
+        _threads.submit(_look_up, host, port, answer)
+    return await asyncio.wrap_future(answer)
+
+
+def _look_up(host: str, port: int, answer: Future[list[str]]) -> None:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except Exception as error:
+        answer.set_exception(error)
+    else:
+        answer.set_result(list(dict.fromkeys(str(address[0]) for *_, address in found)))
+    finally:
+        del _under_way[host]
 
 
 def parse(url: str, allow_private: bool) -> httpx.URL:

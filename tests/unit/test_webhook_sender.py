@@ -2,8 +2,11 @@
 
 import asyncio
 import re
+import socket
 import ssl
+import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from tests.launch.commands import ROOT
 from tests.receiver import Receiver
 from webhooks.sender import Outcome, Sender
 from webhooks.signature import HEADER, signature
+from worker import DELIVERIES_AT_ONCE
 
 SECRET = "whsec_test"
 BODY = b'{"id":"e-1","type":"ping"}'
@@ -105,6 +109,59 @@ async def test_a_name_server_that_hangs_costs_no_more_either() -> None:
 
     outcome = await send("http://app.example/", Sender(allow_private=True, resolve=resolve, timeout=0.2))
     assert "no answer within" in (outcome.error or "")
+
+
+async def test_names_whose_look_up_hangs_keep_no_other_receiver_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released = threading.Event()
+    asked: Counter[str] = Counter()
+    look_up = socket.getaddrinfo
+
+    def hanging(host: str, port: int, **options: int) -> object:
+        if not host.endswith(".hangs.example"):
+            return look_up(host, port, **options)
+        asked[host] += 1
+        released.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server answers")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    urls = [f"http://{number}.hangs.example/" for number in range(DELIVERIES_AT_ONCE)]
+    impatient = Sender(allow_private=True, timeout=0.5)
+    try:
+        for _ in range(2):
+            outcomes = await asyncio.gather(*(send(url, impatient) for url in urls))
+            assert all("no answer within" in (outcome.error or "") for outcome in outcomes)
+        async with Receiver() as receiver:
+            assert (await send(f"http://localhost:{receiver.port}/")).is_delivered
+        assert len(asked) == len(urls)
+        assert set(asked.values()) == {1}, "looked up again while the first look-up was under way"
+    finally:
+        released.set()
+
+
+async def test_who_waits_for_the_look_up_of_another_gets_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    asked: list[str] = []
+
+    def slow(host: str, port: int, **options: int) -> object:
+        asked.append(host)
+        assert released.wait(60)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    async with Receiver() as receiver:
+        url = f"http://slow.example:{receiver.port}/"
+        try:
+            patient = asyncio.create_task(send(url))
+            impatient = await send(url, Sender(allow_private=True, timeout=0.1))
+            assert "no answer within" in (impatient.error or "")
+        finally:
+            released.set()
+        assert (await patient).is_delivered
+        assert asked == ["slow.example"]
+        assert (await send(url)).is_delivered
+    assert asked == ["slow.example"] * 2, "an answer is for those who wait, and is not kept"
 
 
 async def test_the_body_of_an_answer_is_not_read() -> None:
