@@ -23,8 +23,20 @@ _threads = ThreadPoolExecutor(_LOOK_UPS_AT_ONCE, "webhook-dns")
 _under_way: dict[str, Future[list[str]]] = {}
 
 _PORTS = {"https": 443, "http": 80}
-_NAT64 = tuple(ipaddress.IPv6Network(network) for network in ("64:ff9b::/96", "64:ff9b:1::/48"))
-_IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
+
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# In IANA's registries of special addresses, but not in those of every Python that Berth runs on.
+_SPECIAL = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "192.0.0.0/24",  # protocols of the IETF
+            "192.88.99.0/24",  # relays of 6to4, given up by RFC 7526
+            "3fff::/20",  # documentation, RFC 9637
+        ),
+    )
+)
 
 
 class TargetRefused(Exception):
@@ -108,7 +120,9 @@ def is_public(address: str) -> bool:
         wrapped = _wrapped(ip)
         if wrapped is not None:
             return is_public(str(wrapped))
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+        if ip not in _UNICAST:
+            return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _SPECIAL)
 
 
 def _wrapped(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
@@ -117,8 +131,6 @@ def _wrapped(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
         return ip.ipv4_mapped
     if ip.sixtofour is not None:
         return ip.sixtofour
-    if ip.teredo is not None:
-        return ip.teredo[1]
-    if ip in _IPV4_COMPATIBLE or any(ip in network for network in _NAT64):
+    if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return None

@@ -8,7 +8,18 @@ import pytest
 from webhooks.target import TargetRefused, checked_addresses, is_public, parse, receiver_of
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "8.8.8.8", "2606:2800:220:1::1", "2002:5db8:d822::1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.216.34",
+        "8.8.8.8",
+        "2606:2800:220:1::1",
+        "2a00:1450:4001::1",
+        "2002:5db8:d822::1",
+        "::ffff:8.8.8.8",
+        "64:ff9b::8.8.8.8",
+    ],
+)
 def test_an_address_of_the_internet_is_public(address: str) -> None:
     assert is_public(address)
 
@@ -28,21 +39,34 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
         "255.255.255.255",
         "240.0.0.1",
         "192.0.2.1",
+        "192.0.0.8",
+        "192.88.99.1",  # a relay of 6to4, for whatever network announces it
+        "198.18.0.1",
         "::",
         "::1",
         "fe80::1",
         "fe80::1%eth0",
+        "2606:2800:220:1::1%eth0",
+        "fec0::1",
         "fc00::1",
         "ff02::1",
         "2001:db8::1",
+        "3fff::1",
+        "3fff:fff:ffff::1",
+        "5f00::1",
+        "100::1",
+        "100:0:0:1::1",
         "::ffff:127.0.0.1",
         "::ffff:10.0.0.1",
         "::10.0.0.1",
         "64:ff9b::10.0.0.1",
         "64:ff9b::a9fe:a9fe",
         "64:ff9b:1::10.0.0.1",
+        "64:ff9b:1::8.8.8.8",
+        "::8.8.8.8",
         "2002:a00:1::1",
         "2001:0:53aa:64c:0:0:f5ff:fffe",
+        "2001:0:53aa:64c:0:0:f7f7:f7f7",
     ],
 )
 def test_any_other_address_is_not_however_it_is_wrapped(address: str) -> None:
