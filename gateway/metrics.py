@@ -18,6 +18,7 @@ Outcome = Literal[
 RefusalReason = Literal[
     "draining",
     "too_many_connections",
+    "no_upgrade",
     "no_common_version",
     "no_identity",
     "unknown_charger",

@@ -47,6 +47,7 @@ DIALECTS = {dialect.subprotocol: dialect for dialect in (OCPP16, OCPP201)}
 BOOT_WAIT = timedelta(seconds=3)
 """How long a known charger may take for a BootNotification before it gets commands without one."""
 
+_WEBSOCKET = "websocket"
 _MAX_FRAME = 64 * 1024  # bytes
 _MAX_CONNECTIONS = 20_000
 _OPEN_TIMEOUT = 30.0  # seconds; thousands may wait for the check of their password after a restart
@@ -198,6 +199,9 @@ class GatewayServer:
             return Refusal("draining", HTTPStatus.SERVICE_UNAVAILABLE, "the gateway restarts")
         if len(self._registry) >= self._max_connections:
             return Refusal("too_many_connections", HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+        # The library looks at this too, but only once the charger is admitted, and perhaps registered.
+        if ",".join(request.headers.get_all("Upgrade")).strip().lower() != _WEBSOCKET:
+            return Refusal("no_upgrade", HTTPStatus.UPGRADE_REQUIRED, "open a websocket here")
         headers = request.headers.get_all("Sec-WebSocket-Protocol")
         offered = {name.strip() for header in headers for name in header.split(",")}
         if not DIALECTS.keys() & offered:
@@ -322,4 +326,6 @@ def _response(connection: ServerConnection, refusal: Refusal) -> Response:
     response = connection.respond(refusal.status, refusal.text + "\n")
     if refusal.status is HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
+    if refusal.status is HTTPStatus.UPGRADE_REQUIRED:
+        response.headers["Upgrade"] = _WEBSOCKET
     return response

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
@@ -13,6 +14,7 @@ from directory import Directory, NewCharger
 from gateway.admission import identity_in, password_in
 from tests.gateway.house import House, Temporal
 from tests.gateway.station import Station, basic
+from tests.scraped import Moves
 
 PASSWORD = "0123456789abcdef0123"
 
@@ -34,6 +36,20 @@ async def test_a_charger_without_a_common_version_is_told_which_there_are(
     assert status == 400
     assert "ocpp1.6" in body
     assert "ocpp2.0.1" in body
+
+
+async def test_a_request_that_asks_for_no_websocket_is_refused_before_anybody_is_looked_up(
+    house: House,
+) -> None:
+    moved = Moves()
+    url = house.url("NEW").replace("ws://", "http://")
+    with capture_logs() as logs:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.get(url, headers={"Sec-WebSocket-Protocol": "ocpp1.6"})
+    assert (answer.status_code, answer.headers["Upgrade"]) == (426, "websocket")
+    assert [entry["status"] for entry in logs if entry["event"] == "charger_refused"] == [426]
+    assert moved("berth_handshakes_rejected_total", reason="no_upgrade") == 1
+    assert await house.directory.chargers.by_identity("NEW") is None
 
 
 async def test_the_chargers_own_preference_decides_the_version(house: House) -> None:
