@@ -24,7 +24,7 @@ def set_up_logs(settings: Settings, process: str) -> None:
     """Send everything, the libraries' lines too, to stderr in the format of BERTH_LOG_FORMAT.
 
     `process` (api, gateway, …) stands in every JSON line; with tracing on, each line that belongs to a trace
-    names it.
+    names it. What the SDK's own runtime writes is set up in `launch.sdk_runtime`.
     """
     level = logging.getLevelName(settings.log_level.upper())
     shared: list[Processor] = [
@@ -33,7 +33,7 @@ def set_up_logs(settings: Settings, process: str) -> None:
     ]
     if is_on():
         shared.append(_trace_namer())
-    rendering = _rendering(_format(settings.log_format), process)
+    rendering = _rendering(log_format(settings), process)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -54,6 +54,13 @@ def set_up_logs(settings: Settings, process: str) -> None:
     )
 
 
+def log_format(settings: Settings) -> Literal["console", "json"]:
+    """How lines look in this process."""
+    if settings.log_format == "auto":
+        return "console" if sys.stderr.isatty() else "json"
+    return settings.log_format
+
+
 def _trace_namer() -> Processor:
     from opentelemetry import trace
 
@@ -64,12 +71,6 @@ def _trace_namer() -> Processor:
         return event
 
     return name_trace
-
-
-def _format(wanted: Literal["auto", "console", "json"]) -> Literal["console", "json"]:
-    if wanted == "auto":
-        return "console" if sys.stderr.isatty() else "json"
-    return wanted
 
 
 def _rendering(form: Literal["console", "json"], process: str) -> list[Processor]:

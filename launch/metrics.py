@@ -2,7 +2,7 @@
 
 import prometheus_client
 import structlog
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import PrometheusConfig
 
 from launch.ports import require_free
 from settings import Settings
@@ -12,23 +12,22 @@ log = structlog.get_logger(__name__)
 PORTS_PER_PROCESS = 2
 
 
-def serve_metrics(settings: Settings) -> None:
+def serve_metrics(settings: Settings) -> PrometheusConfig | None:
     """Serve `/metrics` in the background until the process ends; nothing when the port is 0.
 
-    Call it before any client of Temporal is made: one made earlier counts nowhere. It is served by threads,
-    so that a process whose event loop hangs still answers. Raises StartError.
+    It is served by threads, so that a process whose event loop hangs still answers. How the SDK shall serve
+    its own, if so, is the result. Raises StartError.
     """
     host, port = settings.metrics_host, settings.metrics_port
     if not port:
-        return
+        return None
     for ours in range(port, port + PORTS_PER_PROCESS):
         require_free("METRICS_PORT", host, ours)
     # One more series for each counter, which says when it began: of no use here.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it takes and gives nothing
     prometheus_client.start_http_server(port, host)
-    telemetry = TelemetryConfig(metrics=_of_sdk(host, port + 1), attach_service_name=False)
-    Runtime.set_default(Runtime(telemetry=telemetry))
     log.info("metrics_served", host=host, port=port, temporal_port=port + 1)
+    return _of_sdk(host, port + 1)
 
 
 def _of_sdk(host: str, port: int) -> PrometheusConfig:

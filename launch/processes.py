@@ -18,6 +18,7 @@ from launch.metrics import serve_metrics
 from launch.payload_keys import check_payload_keys
 from launch.ports import require_free
 from launch.problem import StartError
+from launch.sdk_runtime import set_up_sdk
 from launch.tracing import of_commands, of_reservations, tracing
 from settings import Settings
 from tls import CertificateError
@@ -44,7 +45,7 @@ def run_api(settings: Settings) -> None:
     require_free("API_PORT", settings.api_host, settings.api_port)
     with _certificates("API_TLS_CERT", "API_TLS_KEY"):
         tls = api_tls(settings)
-    serve_metrics(settings)
+    set_up_sdk(settings, serve_metrics(settings))
     with tracing("api"):
         connecting = partial(_lazily, interceptors=of_reservations())
         _run(_with(settings, connecting, lambda client, directory: run(settings, client, directory, tls)))
@@ -62,7 +63,7 @@ def run_gateway(settings: Settings, gateway_id: str) -> None:
     require_free("GATEWAY_PORT", settings.gateway_host, settings.gateway_port)
     with _certificates("GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY", "GATEWAY_CLIENT_CA"):
         tls = gateway_tls(settings)
-    serve_metrics(settings)
+    set_up_sdk(settings, serve_metrics(settings))
     with tracing("gateway", gateway_id):
         commands = of_commands()
         _run(
@@ -90,7 +91,7 @@ def run_worker(settings: Settings) -> None:
         await run(settings, client, directory)
 
     set_up_logs(settings, "worker")
-    serve_metrics(settings)
+    set_up_sdk(settings, serve_metrics(settings))
     with tracing("worker"):
         _run(_with(settings, partial(connect_patiently, interceptors=of_reservations()), work))
 
