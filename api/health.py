@@ -9,8 +9,7 @@ from api.answers import written
 from api.documentation import public_responses
 from api.errors import Unavailable
 from api.schemas.health import Health
-from api.services import Here, Services
-from directory import UnreachableError
+from api.services import Here
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -40,18 +39,9 @@ async def live() -> Response:
 async def ready(here: Here) -> Response:
     """Asks Temporal and the directory."""
     temporal, directory = await asyncio.gather(
-        here.reservations.is_reachable(TEMPORAL_WITHIN), _directory_answers(here)
+        here.reservations.is_reachable(TEMPORAL_WITHIN), here.directory.is_reachable(DIRECTORY_WITHIN)
     )
     silent = [name for name, answers in (("Temporal", temporal), ("the directory", directory)) if not answers]
     if silent:
         raise Unavailable(f"not ready: no answer from {' and '.join(silent)}")
     return written(Health(status="ok"))
-
-
-async def _directory_answers(here: Services) -> bool:
-    try:
-        async with asyncio.timeout(DIRECTORY_WITHIN.total_seconds()):
-            await here.directory.ping()
-    except (UnreachableError, TimeoutError):
-        return False
-    return True

@@ -1,6 +1,7 @@
 """The directory: one database with what exists and where it is connected."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +12,7 @@ from directory.chargers import Chargers
 from directory.clock import database_now
 from directory.connections import Connections, address_of, connect
 from directory.deliveries import Deliveries
-from directory.errors import SchemaError
+from directory.errors import SchemaError, UnreachableError
 from directory.events import Events
 from directory.idempotency import Idempotency
 from directory.keys import ApiKeys
@@ -76,6 +77,15 @@ class Directory:
     async def ping(self) -> None:
         """Ask the database for its time. Raises UnreachableError."""
         await self._connections.query(sa.select(database_now()))
+
+    async def is_reachable(self, within: timedelta) -> bool:
+        """Whether the database answers."""
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                await self.ping()
+        except (UnreachableError, TimeoutError):
+            return False
+        return True
 
     async def __aenter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ from directory import Charger, Directory
 from gateway.admission import Admission, Refusal
 from gateway.channel import Channel, channel_of
 from gateway.events import Outbox
-from gateway.health import LIVE, READY, directory_answers
+from gateway.health import DIRECTORY_WITHIN, LIVE, READY
 from gateway.inquiry import INQUIRE_AFTER, Inquirer
 from gateway.message_log import MessageLog
 from gateway.metrics import HANDSHAKES_REJECTED
@@ -192,7 +192,8 @@ class GatewayServer:
             return "the gateway restarts"
         if len(self._registry) >= self._max_connections:
             return "too many connections"
-        return None if await directory_answers(self._directory) else "the directory does not answer"
+        reachable = await self._directory.is_reachable(DIRECTORY_WITHIN)
+        return None if reachable else "the directory does not answer"
 
     def _house_rules(self, request: Request) -> Refusal | None:
         if self._is_draining:
