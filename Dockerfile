@@ -20,6 +20,7 @@ COPY --from=build /opt/berth /opt/berth
 ENV PATH=/opt/berth/bin:$PATH \
     BERTH_API_HOST=0.0.0.0 \
     BERTH_GATEWAY_HOST=0.0.0.0 \
+    BERTH_WORKER_HEALTH_HOST=0.0.0.0 \
     BERTH_VAR=/var/lib/berth
 WORKDIR /var/lib/berth
 USER 10001:10001

@@ -94,6 +94,13 @@ class Settings(BaseSettings):
         description="With BERTH_WORKER_BUILD: whether a reservation stays on the build it began with, or "
         "moves to the current one at its next step.",
     )
+    worker_health_host: str = Field("127.0.0.1", description="Address a worker's health is served on.")
+    worker_health_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port of a worker's `/health/live` and `/health/ready`, for probes; 0 = none.",
+    )
     webhook_private_targets: bool = Field(
         False, description="Let webhooks point into private networks, and be `http://`."
     )

@@ -91,33 +91,47 @@ def build_webhook_worker(
     )
 
 
-async def run(settings: Settings, client: Client, directory: Directory) -> None:
-    """Work until SIGTERM or SIGINT, then finish what is in hand.
+class WorkerProcess:
+    """Both workers and what goes on beside them, until SIGTERM or SIGINT."""
 
-    Raises whatever stops a worker for good; the process then ends with an error.
-    """
-    dispatcher = Dispatcher(directory, client)
-    workers = (
-        build_worker(client, directory, deployment=deployment_config(settings)),
-        build_webhook_worker(client, directory, Sender(settings.webhook_private_targets)),
-    )
-    presence = ChargerPresence(directory, Announcer(directory))
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    working = [asyncio.create_task(worker.run()) for worker in workers]
-    dispatching = asyncio.create_task(dispatcher.run(presence))
-    stopping = asyncio.create_task(stop.wait())
-    bound = log.bind(task_queue=RESERVATIONS_QUEUE, namespace=client.namespace)
-    if settings.worker_build is not None:
-        bound = bound.bind(build=settings.worker_build, versioning=settings.worker_versioning)
-    bound.info("worker_started")
-    await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    dispatching.cancel()
-    await asyncio.gather(
-        *(worker.shutdown() for worker, work in zip(workers, working, strict=True) if not work.done())
-    )
-    await asyncio.gather(*working)
-    log.info("worker_stopped")
+    def __init__(self, settings: Settings, client: Client, directory: Directory) -> None:
+        self._workers = (
+            build_worker(client, directory, deployment=deployment_config(settings)),
+            build_webhook_worker(client, directory, Sender(settings.webhook_private_targets)),
+        )
+        self._dispatcher = Dispatcher(directory, client)
+        self._presence = ChargerPresence(directory, Announcer(directory))
+        self._stop = asyncio.Event()
+        self._log = log.bind(task_queue=RESERVATIONS_QUEUE, namespace=client.namespace)
+        if settings.worker_build is not None:
+            self._log = self._log.bind(build=settings.worker_build, versioning=settings.worker_versioning)
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether both workers run, and nobody has asked them to stop."""
+        return not self._stop.is_set() and all(worker.is_running for worker in self._workers)
+
+    async def run(self) -> None:
+        """Work until a signal, then finish what is in hand.
+
+        Raises whatever stops a worker for good; the process then ends with an error.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        working = [asyncio.create_task(worker.run()) for worker in self._workers]
+        dispatching = asyncio.create_task(self._dispatcher.run(self._presence))
+        stopping = asyncio.create_task(self._stop.wait())
+        self._log.info("worker_started")
+        await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        dispatching.cancel()
+        await asyncio.gather(
+            *(
+                worker.shutdown()
+                for worker, work in zip(self._workers, working, strict=True)
+                if not work.done()
+            )
+        )
+        await asyncio.gather(*working)
+        log.info("worker_stopped")

@@ -7,13 +7,10 @@ import asyncio
 import hmac
 import ipaddress
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import structlog
-import uvicorn
 from google.protobuf import json_format
 from pydantic import SecretStr
 from starlette.applications import Starlette
@@ -25,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from temporalio.api.common.v1 import Payload, Payloads
 
+from launch.http_server import HttpServer
 from launch.problem import StartError
 from settings import Settings
 from workflows.payload_codec import PayloadEncryption, UnreadablePayload, parse_keys
@@ -72,31 +70,13 @@ def codec_app(settings: Settings) -> Starlette:
 
 async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartError as `codec_app` does."""
-    config = uvicorn.Config(
-        codec_app(settings),
-        host=settings.codec_host,
-        port=settings.codec_port,
-        access_log=False,
-        log_config=None,
-        log_level="warning",
-        server_header=False,
-        lifespan="off",
-    )
-    server = _Server(config)
+    server = HttpServer(codec_app(settings), settings.codec_host, settings.codec_port)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.handle_exit, number, None)
     log.info("codec_server_listening", host=settings.codec_host, port=settings.codec_port)
     await server.serve()
     log.info("codec_server_stopped")
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to `run`: uvicorn's own handlers would raise them once more afterwards."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def _payloads(request: Request, token: SecretStr | None) -> Payloads:

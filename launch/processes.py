@@ -83,14 +83,18 @@ def run_worker(settings: Settings) -> None:
     Raises TemporalUnreachable when Temporal does not answer within 30 s.
     """
     from launch.task_queue import warn_unless_current
-    from worker import run
+    from launch.worker_health import health_app, serving_health
+    from worker import WorkerProcess
 
     async def work(client: Client, directory: Directory) -> None:
         if settings.worker_build is not None:
             await warn_unless_current(client, settings.worker_build)
-        await run(settings, client, directory)
+        process = WorkerProcess(settings, client, directory)
+        async with serving_health(settings, health_app(client, directory, lambda: process.takes_work)):
+            await process.run()
 
     set_up_logs(settings, "worker")
+    require_free("WORKER_HEALTH_PORT", settings.worker_health_host, settings.worker_health_port)
     set_up_sdk(settings, serve_metrics(settings))
     with tracing("worker"):
         _run(_with(settings, partial(connect_patiently, interceptors=of_reservations()), work))

@@ -15,7 +15,9 @@ from typer.main import get_command
 
 import cli
 from gateway.process import DRAIN
+from launch.processes import WAIT_FOR_TEMPORAL
 from launch.tracing import ENDPOINTS
+from launch.worker_health import LIVE, READY
 from settings import Settings
 from tests.launch.commands import ROOT
 
@@ -203,6 +205,22 @@ def test_probes_ask_the_port_that_the_process_listens_on() -> None:
         for probe, path in (("livenessProbe", "/health/live"), ("readinessProbe", "/health/ready")):
             assert container[probe]["httpGet"] == {"path": path, "port": listens["name"]}
         assert f"127.0.0.1:{port}/health/ready" in compose()[name]["healthcheck"]["test"][-1]
+
+
+def test_the_probes_of_a_worker_ask_the_port_that_it_is_given() -> None:
+    (container,) = pods()["berth-worker"]["containers"]
+    (given,) = container["env"]
+    assert_read({given["name"]: given["value"]})
+    assert given["name"] == "BERTH_WORKER_HEALTH_PORT"
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports["health"] == int(given["value"])
+    for probe, path in (("startupProbe", LIVE), ("livenessProbe", LIVE), ("readinessProbe", READY)):
+        assert container[probe]["httpGet"] == {"path": path, "port": "health"}
+    waits = container["startupProbe"]["periodSeconds"] * container["startupProbe"]["failureThreshold"]
+    assert waits > WAIT_FOR_TEMPORAL
+    worker = compose()["worker"]
+    port = worker["environment"]["BERTH_WORKER_HEALTH_PORT"]
+    assert f"127.0.0.1:{port}{READY}" in worker["healthcheck"]["test"][-1]
 
 
 def test_prometheus_finds_both_ports_of_every_process() -> None:
