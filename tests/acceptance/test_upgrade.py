@@ -1,4 +1,4 @@
-"""An earlier release runs and reservations sleep; then everything is replaced, as docs/production.md says."""
+"""An earlier release runs and reservations sleep; then all is replaced, as docs/how-to/upgrade.md says."""
 
 import asyncio
 from datetime import UTC, datetime

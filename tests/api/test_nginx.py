@@ -1,4 +1,4 @@
-"""deploy/nginx in front of a real API and a real gateway: what docs/production.md asks of a proxy."""
+"""deploy/nginx in front of a real API and a real gateway: what docs/how-to/tls.md asks of a proxy."""
 
 import asyncio
 import shutil
