@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -61,9 +62,14 @@ def codec_app(settings: Settings) -> Starlette:
         allow_credentials=True,
         allow_private_network=True,
     )
+    middleware = [cors]
+    if settings.codec_token is None:
+        # A page whose name was made to lead here (DNS rebinding) is of our origin: CORS does not hold it.
+        hosts = ["127.0.0.1", "localhost", "[::1]", settings.codec_host]
+        middleware.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False))
     return Starlette(
         routes=[Route("/encode", encode, methods=["POST"]), Route("/decode", decode, methods=["POST"])],
-        middleware=[cors],
+        middleware=middleware,
         exception_handlers={HTTPException: _error},
     )
 

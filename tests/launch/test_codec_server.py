@@ -28,7 +28,7 @@ CARD = "CARD-SECRET-4711"
 def a_client(**settings: object) -> httpx.AsyncClient:
     values = {"payload_key": KEY, "codec_token": TOKEN} | settings
     app = codec_app(Settings.model_validate(values))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://codec")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8081")
 
 
 @pytest.fixture
@@ -73,6 +73,32 @@ async def test_nobody_without_the_token_is_served(path: str, given: str | None) 
 async def test_on_a_loopback_address_it_needs_no_token() -> None:
     async with a_client(codec_token=None) as client:
         assert (await client.post("/decode", content=await encrypted())).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8081", "LOCALHOST:8081", "[::1]", "[::1]:8081"])
+async def test_without_a_token_it_answers_to_names_of_this_machine(host: str) -> None:
+    async with a_client(codec_token=None) as client:
+        answer = await client.post("/decode", content=await encrypted(), headers={"Host": host})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example:8081", "localhost.evil.example", "127.0.0.1.evil.example"])
+async def test_a_name_that_was_made_to_lead_here_opens_nothing_without_a_token(host: str) -> None:
+    async with a_client(codec_token=None) as client:
+        answer = await client.post("/decode", content=await encrypted(), headers={"Host": host})
+    assert answer.status_code == 400
+    assert "data" not in answer.text
+
+
+async def test_the_address_it_listens_on_is_a_name_of_this_machine() -> None:
+    async with a_client(codec_token=None, codec_host="127.0.0.7") as client:
+        headers = {"Host": "127.0.0.7:8081"}
+        assert (await client.post("/decode", content=await encrypted(), headers=headers)).status_code == 200
+
+
+async def test_with_a_token_its_name_does_not_matter(client: httpx.AsyncClient) -> None:
+    headers = {"Host": "codec.example"}
+    assert (await client.post("/decode", content=await encrypted(), headers=headers)).status_code == 200
 
 
 async def test_a_payload_of_an_unknown_key_is_a_sentence_with_the_key(client: httpx.AsyncClient) -> None:
