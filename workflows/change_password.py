@@ -3,25 +3,19 @@
 The gateway that holds its socket makes the password up; it is in no message of Temporal's.
 """
 
-from datetime import timedelta
-
 from temporalio import workflow
 
-from workflows.charger_call import change_password
+from workflows.charger_call import change_password, look_at_charger
 from workflows.messages import (
     PENDING,
     ChangePasswordInput,
     ChangePasswordResult,
     InDoubtDetail,
-    LookInput,
     NotSentDetail,
     PasswordAnswer,
     PasswordChange,
     PasswordStatus,
-    PortView,
 )
-
-_LOCAL_ATTEMPT = timedelta(seconds=5)
 
 
 @workflow.defn(name="ChangePassword")
@@ -31,12 +25,7 @@ class ChangePasswordWorkflow:
     @workflow.run
     async def run(self, start: PasswordChange) -> PasswordAnswer:
         """Have the charger's gateway change it, if the charger is there."""
-        view: PortView = await workflow.execute_local_activity(
-            "LookAtCharger",
-            LookInput(charger_id=start.charger_id, port_number=None),
-            result_type=PortView,
-            start_to_close_timeout=_LOCAL_ATTEMPT,
-        )
+        view = await look_at_charger(start.charger_id)
         if view.route is None:
             return _rejected("ChargerOffline")
         answer = await change_password(

@@ -1,4 +1,4 @@
-"""One frame to the charger, by the gateway that holds its socket: the answer, or why there is none."""
+"""How workflows reach a charger: a look at it, and one frame by the gateway that holds its socket."""
 
 from datetime import timedelta
 from typing import TypeVar
@@ -16,8 +16,10 @@ from workflows.messages import (
     ChangePasswordInput,
     ChangePasswordResult,
     InDoubtDetail,
+    LookInput,
     NotSentDetail,
     Policy,
+    PortView,
     ReserveNowInput,
     ReserveNowResult,
     Route,
@@ -28,6 +30,20 @@ _Result = TypeVar("_Result", bound=BaseModel)
 # A repeat is the workflow's decision: it alone knows what the charger may hold by then.
 _ONCE = RetryPolicy(maximum_attempts=1)
 _MARGIN = timedelta(seconds=10)
+
+LOCAL_ATTEMPT = timedelta(seconds=5)
+"""What one attempt of a local activity, a statement or two of the directory's, may take."""
+
+
+async def look_at_charger(charger_id: int, port_number: int | None = None) -> PortView:
+    """What the directory knows of the charger and of that port; asked until it answers."""
+    view: PortView = await workflow.execute_local_activity(
+        "LookAtCharger",
+        LookInput(charger_id=charger_id, port_number=port_number),
+        result_type=PortView,
+        start_to_close_timeout=LOCAL_ATTEMPT,
+    )
+    return view
 
 
 async def reserve_now(

@@ -3,11 +3,9 @@
 It looks once, sends at most one CancelReservation and ends with the charger's word (OCA test TC_052).
 """
 
-from datetime import timedelta
-
 from temporalio import workflow
 
-from workflows.charger_call import cancel_reservation
+from workflows.charger_call import cancel_reservation, look_at_charger
 from workflows.messages import (
     CancelAnswer,
     CancelReservationInput,
@@ -15,13 +13,9 @@ from workflows.messages import (
     CancelStatus,
     ForwardCancelInput,
     InDoubtDetail,
-    LookInput,
     NotSentDetail,
-    PortView,
     ReservationState,
 )
-
-_LOCAL_ATTEMPT = timedelta(seconds=5)
 
 
 @workflow.defn(name="ForwardCancel")
@@ -31,12 +25,7 @@ class ForwardCancelWorkflow:
     @workflow.run
     async def run(self, start: ForwardCancelInput) -> CancelAnswer:
         """Forward the cancel to the charger, if it is there."""
-        view: PortView = await workflow.execute_local_activity(
-            "LookAtCharger",
-            LookInput(charger_id=start.charger_id, port_number=None),
-            result_type=PortView,
-            start_to_close_timeout=_LOCAL_ATTEMPT,
-        )
+        view = await look_at_charger(start.charger_id)
         if view.route is None:
             return _rejected("ChargerOffline")
         answer = await cancel_reservation(

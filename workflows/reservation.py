@@ -18,7 +18,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from workflows.announcement import AnnounceInput, EventType, LastStep
 from workflows.answers import Answers
-from workflows.charger_call import cancel_reservation, reserve_now
+from workflows.charger_call import LOCAL_ATTEMPT, cancel_reservation, look_at_charger, reserve_now
 from workflows.ledger import CancelCommand, Ledger, ReserveCommand
 from workflows.memory import Concern, Held
 from workflows.messages import (
@@ -31,7 +31,6 @@ from workflows.messages import (
     Event,
     InDoubtDetail,
     Listener,
-    LookInput,
     NotSentDetail,
     PortStatusChanged,
     PortView,
@@ -57,7 +56,6 @@ ROUTE_SPACING = [timedelta(seconds=s) for s in (1, 2, 4, 8, 16, 30)]
 _WAIT_FOR_CHARGER = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
 )
-_LOCAL_ATTEMPT = timedelta(seconds=5)
 # While the directory fails a living reservation waits no longer than so before it goes on.
 _ANNOUNCE_ATTEMPT = timedelta(seconds=2)
 _TWICE = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2)
@@ -471,13 +469,7 @@ class ReservationWorkflow:
 
     async def _look(self) -> PortView:
         terms = self._ledger.concerned_terms()
-        view: PortView = await workflow.execute_local_activity(
-            "LookAtCharger",
-            LookInput(charger_id=self._start.charger_id, port_number=terms.port_number if terms else None),
-            result_type=PortView,
-            start_to_close_timeout=_LOCAL_ATTEMPT,
-        )
-        return view
+        return await look_at_charger(self._start.charger_id, terms.port_number if terms else None)
 
     def _must_announce(self) -> bool:
         m = self._ledger.memory
@@ -518,7 +510,7 @@ class ReservationWorkflow:
                 first_run_id=self._info.first_execution_run_id,
                 announcements=tuple(announced),
             ),
-            start_to_close_timeout=_LOCAL_ATTEMPT,
+            start_to_close_timeout=LOCAL_ATTEMPT,
         )
 
     async def _answer_to(self, call: Coroutine[Any, Any, T]) -> T:
