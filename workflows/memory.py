@@ -50,7 +50,6 @@ class Memory(BaseModel):
     wanted: Terms | None = None  # what the charger shall hold; None = nothing
     held: Held = Held.NOTHING
     held_terms: Terms | None = None  # the terms of the last frame that may be in force
-    end_is_written: bool = False  # Temporal has the end, so that nothing revokes it
     last_terms: Terms | None = None  # what it was about, once nothing is wanted and nothing was held
     fallback: Terms | None = None  # the terms in force before a change that is under way
     refused_change: ReserveNowResult | None = None  # the former terms are being restored

@@ -16,7 +16,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from workflows.announcement import AnnounceInput, EventType, LastStep
+from workflows.announcement import AnnounceInput, Announcement, EventType, LastStep
 from workflows.answers import Answers
 from workflows.charger_call import LOCAL_ATTEMPT, cancel_reservation, look_at_charger, reserve_now
 from workflows.ledger import CancelCommand, Ledger, ReserveCommand
@@ -60,7 +60,6 @@ _WAIT_FOR_CHARGER = RetryPolicy(
 _ANNOUNCE_ATTEMPT = timedelta(seconds=2)
 _TWICE = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2)
 _ANNOUNCE_AGAIN_AFTER = timedelta(seconds=30)
-_A_MOMENT = timedelta(milliseconds=1)
 # The charger has a word right after our last frame: its port is free again, or a driver was quicker.
 _ENDS_THAT_STIR_CHARGERS = frozenset({ReservationState.CANCELLED, ReservationState.REMOVED})
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -185,10 +184,9 @@ class ReservationWorkflow:
                 await self._send_frame()
             elif m.ending is not None and m.held is Held.NOTHING:
                 self._ledger.end(m.ending, m.ending_reason)
-            elif self._must_write_end():
-                await self._write_end()
-            elif self._is_over():
+            elif self._is_over() and m.listening:
                 await self._forget()
+            elif self._is_over():
                 await workflow.wait_condition(
                     lambda: bool(self._ledger.queue) or workflow.all_handlers_finished()
                 )
@@ -201,20 +199,6 @@ class ReservationWorkflow:
     def _is_over(self) -> bool:
         m = self._ledger.memory
         return m.state.is_end and (m.held is Held.NOTHING or m.linger_until is None)
-
-    def _must_write_end(self) -> bool:
-        m = self._ledger.memory
-        if m.state not in _ENDS_THAT_STIR_CHARGERS or not self._is_over():
-            return False
-        return m.listening and not m.end_is_written and workflow.patched("write-end-first")
-
-    async def _write_end(self) -> None:
-        """Have Temporal write the end down before the last step tells of it.
-
-        The step that closes a workflow is taken again when an event meets it, and would decide otherwise.
-        """
-        self._ledger.memory.end_is_written = True
-        await workflow.sleep(_A_MOMENT, summary="its end is written down before anybody is told")
 
     def _continue_as_new_when_long(self) -> None:
         quiet = workflow.all_handlers_finished() and not self._ledger.queue
@@ -497,10 +481,15 @@ class ReservationWorkflow:
             m.announcements, m.announce_at = announced, workflow.now() + _ANNOUNCE_AGAIN_AFTER
 
     async def _forget(self) -> None:
+        """The last step; most ends are told in it.
+
+        The step that closes a workflow is taken again when an event meets it, and might decide otherwise.
+        Where that is likely, `_announce` tells of the end: by then Temporal has it.
+        """
         m = self._ledger.memory
-        if not m.listening:
-            return
-        announced, m.announcements, m.announce_at = m.announcements, [], None
+        announced: list[Announcement] = []
+        if not (m.state in _ENDS_THAT_STIR_CHARGERS and workflow.patched("announce")):
+            announced, m.announcements, m.announce_at = m.announcements, [], None
         m.listening = False
         await workflow.execute_local_activity(
             "ForgetListener",

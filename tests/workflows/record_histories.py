@@ -145,8 +145,8 @@ def _without_traces(text: str) -> str:
 
 STORIES: dict[str, Story] = {
     "expired": _expired,
-    "cancelled": _cancelled,  # before its end was written down first
-    "cancelled-in-writing": _cancelled,
+    "cancelled": _cancelled,  # before webhooks were told
+    "cancelled-and-told": _cancelled,
     "cancelled-natively": _cancelled_natively,
     "rejected": _rejected,
     "used": _used,
