@@ -217,6 +217,9 @@ async def _sign_off(
 ) -> None:
     try:
         await presence.leave_with(incarnation)
+    except Exception:
+        log.exception("gateway_end_not_announced")
+    try:
         await directory.links.stop(incarnation)
         await messages.flush()
     except Exception:

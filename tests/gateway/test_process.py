@@ -17,7 +17,8 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from directory import Charger, Directory, Link
+from activities.charger_presence import ChargerPresence
+from directory import Charger, Directory, Link, UnreachableError
 from gateway.process import run
 from gateway.server import PortInUse
 from launch.temporal_cli import find_temporal_cli
@@ -129,6 +130,24 @@ async def test_a_signal_stops_the_gateway(
         await one.boot()
         os.kill(os.getpid(), signal.SIGTERM)
         assert (await one.closed())[0] == 1012
+
+
+async def test_a_gateway_that_cannot_tell_of_its_end_leaves_no_link_and_no_message_behind(
+    settings: Settings,
+    absent: Client,
+    directory: Directory,
+    charger: Charger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fails(*_: object) -> None:
+        raise UnreachableError("the database is away")
+
+    monkeypatch.setattr(ChargerPresence, "leave_with", fails)
+    async with gateway(settings, absent, directory), station(settings) as one:
+        await one.boot()
+        await route(directory)
+    assert await directory.links.gateways() == []
+    assert [message.message_type for message in await directory.messages.query()] == ["BootNotification"]
 
 
 async def test_a_port_in_use_is_named_with_its_setting(
