@@ -151,7 +151,7 @@ def enter_deliveries(connection: sa.Connection, insert: sa.Executable, events: S
     """Enter events for those who want them, as part of a transaction; how many deliveries are new."""
     listeners = connection.execute(_LISTENERS).all()
     rows = [row for event in events for row in _deliveries_of(event, listeners)]
-    return sum(len(connection.execute(insert, row).all()) for row in rows)
+    return len(connection.execute(insert, rows).all()) if rows else 0
 
 
 class Deliveries:

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from directory import Announced, Delivery, Directory, NewCharger
 from directory.connections import Connections
+from directory.deliveries import enter_deliveries, insert_of
 from directory.tables import gateways, webhook_deliveries
 from tests.directory.time_passes import age
 
@@ -64,6 +66,27 @@ async def test_an_event_is_entered_once_however_often_and_by_whomever_it_is_anno
     counts = await asyncio.gather(*(one.deliveries.announce([EVENT]) for one in (directory, other) * 5))
     assert sum(counts) == 2
     assert [len(await told(directory, webhook)) for webhook in (first, second)] == [1, 1]
+
+
+async def test_many_events_are_entered_in_a_few_statements(
+    directory: Directory, connections: Connections
+) -> None:
+    await make(directory)
+    await make(directory)
+    insert = insert_of(connections)
+    statements: list[str] = []
+
+    def enter(connection: sa.Connection) -> list[int]:
+        def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+            statements.append(statement)
+
+        sa.event.listen(connection, "before_cursor_execute", note)
+        events = [Announced(f"e-{n}", "charger.connected", n, None, "{}") for n in range(500)]
+        return [enter_deliveries(connection, insert, some) for some in (events[:400], events, events, [])]
+
+    assert await connections.transaction(enter) == [800, 200, 0, 0]
+    assert (await directory.deliveries.backlog()).count == 1000
+    assert len(statements) < 15
 
 
 async def test_a_revoked_or_expired_key_hears_nothing(directory: Directory) -> None:
