@@ -15,6 +15,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from activities.announcing import Announcer
 from activities.charger_presence import ChargerPresence
 from activities.dispatcher import Dispatcher
+from activities.loss_watch import watch_for_losses
 from activities.route import RouteFinder
 from activities.webhook_delivery import WebhookDeliverer
 from directory import Directory
@@ -99,6 +100,7 @@ class WorkerProcess:
             build_worker(client, directory, deployment=deployment_config(settings)),
             build_webhook_worker(client, directory, Sender(settings.webhook_private_targets)),
         )
+        self._directory = directory
         self._dispatcher = Dispatcher(directory, client)
         self._presence = ChargerPresence(directory, Announcer(directory))
         self._stop = asyncio.Event()
@@ -120,12 +122,14 @@ class WorkerProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         working = [asyncio.create_task(worker.run()) for worker in self._workers]
-        dispatching = asyncio.create_task(self._dispatcher.run(self._presence))
+        dispatching = asyncio.create_task(self._dispatcher.run())
+        watching = asyncio.create_task(watch_for_losses(self._directory, self._presence))
         stopping = asyncio.create_task(self._stop.wait())
         self._log.info("worker_started")
         await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         dispatching.cancel()
+        watching.cancel()
         await asyncio.gather(
             *(
                 worker.shutdown()

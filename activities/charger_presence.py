@@ -1,5 +1,7 @@
 """Telling webhooks of chargers that come and go, also of those whose gateway died with them."""
 
+from functools import partial
+
 from activities.announcing import Announcer
 from directory import Announced, Directory, Presence
 from workflows.announcement import EventType, charger_event_id, event_body
@@ -30,13 +32,15 @@ class ChargerPresence:
             await self._tell(await self._directory.presences.leaving_with(incarnation))
 
     async def look_for_lost(self) -> None:
-        """Tell of the chargers whose gateway died, once for each gateway."""
+        """Tell of the chargers whose gateway is silent, once for each gateway."""
         if not await self._directory.webhooks.any():
             return
         for incarnation in await self._directory.presences.lost_gateways():
-            lost = await self._directory.presences.lost_with(incarnation)
-            await self._announcer.tell([_announced(one, is_late=True) for one in lost])
-            await self._directory.presences.loss_told(incarnation)
+            await self._directory.presences.lose(incarnation, partial(_announced, is_late=True))
+
+    async def back_with(self, incarnation: str) -> None:
+        """A gateway lives whose loss was told: tell that its chargers are there."""
+        await self._directory.presences.find(incarnation, _announced)
 
     async def _tell(self, presences: list[Presence]) -> None:
         await self._announcer.tell([_announced(one) for one in presences])
@@ -44,7 +48,7 @@ class ChargerPresence:
 
 def _announced(presence: Presence, is_late: bool = False) -> Announced:
     event_type = EventType.CHARGER_CONNECTED if presence.is_connected else EventType.CHARGER_DISCONNECTED
-    event_id = charger_event_id(presence.charger_id, presence.epoch, event_type)
+    event_id = charger_event_id(presence.charger_id, presence.epoch, presence.losses, event_type)
     data = {
         "charger_id": presence.charger_id,
         "ocpp_id": presence.ocpp_identity,

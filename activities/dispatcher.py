@@ -13,7 +13,6 @@ import structlog
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from activities.charger_presence import ChargerPresence
 from activities.metrics import WEBHOOKS_OLDEST_AGE, WEBHOOKS_PENDING
 from directory import Directory, DueDelivery
 from workflows.names import WEBHOOKS_QUEUE, webhook_delivery_workflow_id
@@ -22,7 +21,6 @@ from workflows.webhook_delivery import LARGEST_BATCH, DeliveryRound, DeliverySta
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 1.0  # seconds that an event waits for its first attempt, at most; so long events gather
-_LOST_EVERY = 5.0
 _COUNT_EVERY = 15.0
 _AGAIN_AFTER = 5.0
 _TAKEN_AT_ONCE = 100
@@ -37,14 +35,11 @@ class Dispatcher:
         self._client = client
         self._task_queue = task_queue
 
-    async def run(self, presence: ChargerPresence, every: float = LOOK_EVERY) -> None:
+    async def run(self, every: float = LOOK_EVERY) -> None:
         """Start what is due again and again; what fails is tried again when nobody has it any more."""
-        lost_at = counted_at = -math.inf
+        counted_at = -math.inf
         while True:
             try:
-                if time.monotonic() - lost_at > _LOST_EVERY:
-                    lost_at = time.monotonic()
-                    await presence.look_for_lost()
                 while len(await self.start_due()) == _TAKEN_AT_ONCE:
                     pass
                 if time.monotonic() - counted_at > _COUNT_EVERY:

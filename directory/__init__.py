@@ -6,6 +6,7 @@ Open it with `Directory.open(url)`; everything it gives back is a frozen record.
 from directory.clock import database_now
 from directory.database import Directory
 from directory.errors import AlreadyExists, DirectoryError, SchemaError, UnreachableError
+from directory.liveness import HEARTBEAT_LIFETIME
 from directory.records import (
     RIGHTS,
     TOKEN_STATUSES,
@@ -22,6 +23,7 @@ from directory.records import (
     DeliveryTarget,
     DueDelivery,
     Gateway,
+    Heartbeat,
     Link,
     LiveReservation,
     LoggedMessage,
@@ -41,6 +43,7 @@ from directory.records import (
 from directory.schema import migrate, migrate_async
 
 __all__ = [
+    "HEARTBEAT_LIFETIME",
     "RIGHTS",
     "TOKEN_STATUSES",
     "AlreadyExists",
@@ -59,6 +62,7 @@ __all__ = [
     "DirectoryError",
     "DueDelivery",
     "Gateway",
+    "Heartbeat",
     "Link",
     "LiveReservation",
     "LoggedMessage",

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam
 from directory.clock import database_now
 from directory.connections import Connections
 from directory.liveness import gateway_lives, is_ready
-from directory.records import Gateway, Link
+from directory.records import Gateway, Heartbeat, Link
 from directory.tables import gateways, links
 
 _FORGET_GATEWAY_AFTER = timedelta(days=1)
@@ -67,8 +67,8 @@ _GATEWAYS = (
 _HEARTBEAT = (
     sa.update(gateways)
     .where(gateways.c.incarnation == bindparam("its_incarnation"))
-    .values(heartbeat_at=database_now(), loss_told_at=None)
-    .returning(gateways.c.incarnation)
+    .values(heartbeat_at=database_now())
+    .returning(gateways.c.loss_told_at)
 )
 _DRAIN = (
     sa.update(gateways)
@@ -93,6 +93,7 @@ class Links:
                 "protocol": insert.excluded.protocol,
                 "connected_at": now,
                 "ready_at": None,
+                "lost_at": None,
                 "replaced_epoch": sa.case(
                     (links.c.ready_at.is_not(None), links.c.epoch), else_=links.c.replaced_epoch
                 ),
@@ -112,9 +113,10 @@ class Links:
 
         await self._connections.transaction(work)
 
-    async def heartbeat(self, incarnation: str) -> bool:
-        """Keep a gateway's links live for another 15 s; False when it was never started, or stopped."""
-        return bool(await self._connections.change(_HEARTBEAT, its_incarnation=incarnation))
+    async def heartbeat(self, incarnation: str) -> Heartbeat | None:
+        """Keep a gateway's links live for another 15 s; None when it was never started, or stopped."""
+        rows = await self._connections.change(_HEARTBEAT, its_incarnation=incarnation)
+        return Heartbeat(loss_was_told=rows[0].loss_told_at is not None) if rows else None
 
     async def drain(self, incarnation: str) -> None:
         """No new command is routed to this gateway from now on; it keeps its sockets until `stop`."""
@@ -180,6 +182,10 @@ def _clear(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
         sa.select(gateways.c.heartbeat_at)
         .where(gateways.c.incarnation == links.c.incarnation)
         .scalar_subquery()
+    )
+    # The gateway's row before those of its links, like who tells of its loss: neither waits for the other.
+    connection.execute(
+        sa.select(gateways.c.incarnation).where(which).order_by(gateways.c.incarnation).with_for_update()
     )
     connection.execute(
         sa.update(links)

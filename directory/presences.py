@@ -1,16 +1,19 @@
 """Which chargers came and went: what the links know of the sockets that begin, end and are lost."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from directory.clock import database_now
 from directory.connections import Connections, Row
+from directory.deliveries import enter_deliveries, insert_of
 from directory.liveness import gateway_lives
-from directory.records import Presence
+from directory.records import Announced, Presence
 from directory.tables import chargers, gateways, links
+
+_AFTER = timedelta(milliseconds=1)  # an end has a later instant than the beginning that was told
 
 _of_link = (
     links.c.charger_id,
@@ -20,6 +23,8 @@ _of_link = (
     links.c.replaced_epoch,
     links.c.connected_at,
     links.c.ready_at,
+    links.c.lost_at,
+    links.c.losses,
     database_now().label("now"),
 )
 _LINK = sa.select(*_of_link).join_from(links, chargers).where(links.c.charger_id == bindparam("charger"))
@@ -30,15 +35,37 @@ _READY_AT = (
     .where(links.c.incarnation == bindparam("its_incarnation"), links.c.ready_at.is_not(None))
     .order_by(links.c.charger_id)
 )
-_LOST = (
-    sa.select(gateways.c.incarnation)
-    .where(~gateway_lives, gateways.c.loss_told_at.is_(None))
-    .order_by(gateways.c.heartbeat_at)
-)
-_LOSS_TOLD = (
+_is_lost = sa.and_(~gateway_lives, gateways.c.loss_told_at.is_(None))
+_LOST = sa.select(gateways.c.incarnation).where(_is_lost).order_by(gateways.c.heartbeat_at)
+_of_gateway = gateways.c.incarnation == bindparam("its_incarnation")
+_LOSE_GATEWAY = (
     sa.update(gateways)
-    .where(gateways.c.incarnation == bindparam("its_incarnation"))
+    .where(_of_gateway, _is_lost)
     .values(loss_told_at=database_now())
+    .returning(gateways.c.incarnation)
+)
+_LOSE_LINKS = (
+    sa.update(links)
+    .where(links.c.incarnation == bindparam("its_incarnation"), links.c.ready_at.is_not(None))
+    .values(lost_at=database_now())
+)
+_FIND_GATEWAY = (
+    sa.update(gateways)
+    .where(_of_gateway, gateways.c.loss_told_at.is_not(None))
+    .values(loss_told_at=None)
+    .returning(gateways.c.incarnation)
+)
+# Whoever was told of this socket's loss needs not be told of the end of the one before it.
+_FIND_LINKS = (
+    sa.update(links)
+    .where(links.c.incarnation == bindparam("its_incarnation"), links.c.lost_at.is_not(None))
+    .values(lost_at=None, losses=links.c.losses + 1, replaced_epoch=None)
+    .returning(links.c.charger_id)
+)
+_STAY_LOST = (
+    sa.update(links)
+    .where(links.c.charger_id == bindparam("charger"), links.c.epoch == bindparam("its_epoch"))
+    .values(lost_at=None)
 )
 
 
@@ -47,14 +74,16 @@ class Presences:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._insert_delivery = insert_of(connections)
 
     async def came(self, charger_id: int, epoch: int) -> list[Presence]:
         """The socket is ready; before it went the one it took over from, if that was never released.
 
-        Empty when a newer one took over, or the charger was removed.
+        Empty when a newer one took over, or the charger was removed; also when the socket was told to be
+        lost, until `find`.
         """
         rows = await self._connections.query(_LINK, charger=charger_id)
-        if not rows or rows[0].epoch != epoch or rows[0].ready_at is None:
+        if not rows or rows[0].epoch != epoch or rows[0].ready_at is None or rows[0].lost_at is not None:
             return []
         link = rows[0]
         presences = [_presence(link, epoch, True, link.ready_at)]
@@ -63,9 +92,16 @@ class Presences:
         return presences
 
     async def went(self, charger_id: int, epoch: int) -> list[Presence]:
-        """The ready socket ended: now, or when a newer one took over; empty when the charger was removed."""
+        """The ready socket ended: now, or when a newer one took over.
+
+        Empty when the charger was removed, or the end of a newer one was told.
+        """
         rows = await self._connections.query(_LINK, charger=charger_id)
-        if not rows:
+        if rows and rows[0].epoch == epoch and rows[0].lost_at is not None:
+            # Its gateway was asleep and is about to be found, this socket is not.
+            await self._connections.change(_STAY_LOST, charger=charger_id, its_epoch=epoch)
+            rows = await self._connections.query(_LINK, charger=charger_id)
+        if not rows or (rows[0].epoch > epoch and rows[0].replaced_epoch != epoch):
             return []
         link = rows[0]
         return [_presence(link, epoch, False, link.connected_at if link.epoch > epoch else _now(link))]
@@ -79,18 +115,42 @@ class Presences:
         """Gateways without a heartbeat whose loss was not told yet."""
         return [row.incarnation for row in await self._connections.query(_LOST)]
 
-    async def lost_with(self, incarnation: str) -> list[Presence]:
-        """What ended when this gateway died: all its ready sockets, at its last heartbeat."""
-        rows = await self._connections.query(_READY_AT, its_incarnation=incarnation)
-        return [_presence(row, row.epoch, False, row.heartbeat_at) for row in rows]
+    async def lose(self, incarnation: str, announced: Callable[[Presence], Announced]) -> None:
+        """Announce what ended when this gateway died: all its ready sockets, after its last heartbeat.
 
-    async def loss_told(self, incarnation: str) -> None:
-        """Whoever wanted to know has been told; until its next heartbeat, should it come back to life."""
-        await self._connections.change(_LOSS_TOLD, its_incarnation=incarnation)
+        Nothing when it was told already, or the gateway was heard again.
+        """
+
+        def work(connection: sa.Connection) -> None:
+            its = {"its_incarnation": incarnation}
+            if connection.execute(_LOSE_GATEWAY, its).first() is None:
+                return
+            connection.execute(_LOSE_LINKS, its)
+            rows = [row for row in connection.execute(_READY_AT, its) if row.lost_at is not None]
+            lost = [
+                _presence(row, row.epoch, False, max(row.heartbeat_at, row.ready_at) + _AFTER) for row in rows
+            ]
+            enter_deliveries(connection, self._insert_delivery, [announced(one) for one in lost])
+
+        await self._connections.transaction(work)
+
+    async def find(self, incarnation: str, announced: Callable[[Presence], Announced]) -> None:
+        """Announce what is there all the same when this gateway was heard after its loss, as of then."""
+
+        def work(connection: sa.Connection) -> None:
+            its = {"its_incarnation": incarnation}
+            if connection.execute(_FIND_GATEWAY, its).first() is None:
+                return
+            found = {row.charger_id for row in connection.execute(_FIND_LINKS, its)}
+            rows = [row for row in connection.execute(_READY_AT, its) if row.charger_id in found]
+            came = [_presence(row, row.epoch, True, row.heartbeat_at) for row in rows]
+            enter_deliveries(connection, self._insert_delivery, [announced(one) for one in came])
+
+        await self._connections.transaction(work)
 
 
 def _presence(link: Row, epoch: int, is_connected: bool, at: datetime) -> Presence:
-    return Presence(link.charger_id, link.ocpp_identity, link.site_id, epoch, is_connected, at)
+    return Presence(link.charger_id, link.ocpp_identity, link.site_id, epoch, link.losses, is_connected, at)
 
 
 def _now(row: Row) -> datetime:

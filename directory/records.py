@@ -397,12 +397,23 @@ class DeliveryTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A gateway lives."""
+
+    loss_was_told: bool  # webhooks were told that its chargers went with it
+
+
+@dataclass(frozen=True, slots=True)
 class Presence:
-    """A charger came, or went: its socket `epoch` became ready, or ended, at `at`."""
+    """A charger came, or went: its socket `epoch` became ready, or ended, at `at`.
+
+    `losses` tells the comings and goings of one socket apart: it grows when a loss turns out to be none.
+    """
 
     charger_id: int
     ocpp_identity: str
     site_id: str | None
     epoch: int
+    losses: int
     is_connected: bool
     at: datetime

@@ -136,6 +136,9 @@ links = sa.Table(
     sa.Column("ready_at", Instant),
     sa.Column("disconnected_at", Instant),
     sa.Column("replaced_epoch", sa.BigInteger),  # the ready socket it took over from; null = none
+    sa.Column("lost_at", Instant),  # webhooks were told that this socket ended with its gateway
+    # Counts, for ever, the sockets that were told to be lost and were not.
+    sa.Column("losses", sa.Integer, nullable=False, server_default=sa.text("0")),
 )
 
 # No foreign key here and below: a run's listener and a charger's word outlive the charger's row.

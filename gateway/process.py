@@ -99,7 +99,7 @@ async def run(
         try:
             await server.start()
             background = [
-                asyncio.create_task(_beat(directory, incarnation, gateway_id, queue)),
+                asyncio.create_task(_beat(directory, presence, incarnation, gateway_id, queue)),
                 asyncio.create_task(deliverer.sweep()),
                 asyncio.create_task(messages.run()),
                 asyncio.create_task(keep_house(directory)),
@@ -137,13 +137,19 @@ def _show(registry: Registry, deliverer: Deliverer, messages: MessageLog) -> Non
     metrics.MESSAGES_WAITING.set_function(lambda: messages.waiting_count)
 
 
-async def _beat(directory: Directory, incarnation: str, gateway_id: str, queue: str) -> None:
+async def _beat(
+    directory: Directory, presence: ChargerPresence, incarnation: str, gateway_id: str, queue: str
+) -> None:
     """Tell the directory every few seconds that our sockets are live."""
     while True:
         try:
-            if not await directory.links.heartbeat(incarnation):
+            heartbeat = await directory.links.heartbeat(incarnation)
+            if heartbeat is None:
                 # Forgotten while the database was restored or we were asleep for a day.
                 await directory.links.start(incarnation, gateway_id, queue)
+            elif heartbeat.loss_was_told:
+                log.warning("gateway_was_taken_for_dead")
+                await presence.back_with(incarnation)
         except Exception:
             log.exception("heartbeat_failed")
         await asyncio.sleep(_HEARTBEAT_EVERY)

@@ -115,9 +115,9 @@ def reservation_event_id(first_run_id: str, event_type: EventType, number: int) 
     return str(uuid5(_OURS, f"{first_run_id} {event_type} {number}"))
 
 
-def charger_event_id(charger_id: int, epoch: int, event_type: EventType) -> str:
-    """The id of the event that a charger's socket began, or ended."""
-    return str(uuid5(_OURS, f"charger {charger_id} {epoch} {event_type}"))
+def charger_event_id(charger_id: int, epoch: int, losses: int, event_type: EventType) -> str:
+    """The id of the event that a charger's socket began, or ended; again after losses that were none."""
+    return str(uuid5(_OURS, f"charger {charger_id} {epoch} {losses} {event_type}"))
 
 
 def event_body(event_id: str, event_type: str, at: datetime, data: dict[str, Any]) -> str:

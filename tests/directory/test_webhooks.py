@@ -1,18 +1,23 @@
 """Webhooks and their deliveries: who is told of what, once for each event."""
 
 import asyncio
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from directory import Announced, Delivery, Directory, NewCharger
+from activities.announcing import Announcer
+from activities.charger_presence import ChargerPresence
+from directory import Announced, Delivery, Directory, Heartbeat, NewCharger, Presence
 from directory.connections import Connections
 from directory.deliveries import enter_deliveries, insert_of
 from directory.tables import gateways, webhook_deliveries
 from tests.directory.time_passes import age
 
+CAME, WENT = "charger.connected", "charger.disconnected"
 EVENT = Announced("e-1", "reservation.active", 1, "north", '{"id":"e-1"}')
 
 
@@ -25,6 +30,22 @@ async def make(directory: Directory, *, key: dict[str, Any] | None = None, **web
 
 async def told(directory: Directory, webhook_id: int) -> list[Delivery]:
     return await directory.deliveries.of_webhook(webhook_id, state=None, limit=100)
+
+
+def heard_by(presences: list[Presence]) -> Callable[[Presence], Announced]:
+    """Keeps what is announced."""
+
+    def announced(presence: Presence) -> Announced:
+        presences.append(presence)
+        return EVENT
+
+    return announced
+
+
+async def heartbeat(directory: Directory, incarnation: str) -> Heartbeat:
+    heard = await directory.links.heartbeat(incarnation)
+    assert heard is not None
+    return heard
 
 
 @pytest.mark.parametrize(
@@ -265,11 +286,91 @@ class TestPresences:
         await age(connections, gateways.c.heartbeat_at, timedelta(seconds=20))
         await directory.links.heartbeat("g0")
         assert set(await directory.presences.lost_gateways()) == {"g1", "g2"}
-        (lost,) = await directory.presences.lost_with("g1")
-        assert lost.ocpp_identity == "CP-1"
-        assert datetime.now(UTC) - lost.at > timedelta(seconds=15)
-        await directory.presences.loss_told("g1")
+        lost: list[Presence] = []
+        for _ in range(2):
+            await directory.presences.lose("g1", heard_by(lost))
+        await directory.presences.lose("g0", heard_by(lost))  # who was heard since somebody looked
+        (one,) = lost
+        assert (one.ocpp_identity, one.is_connected) == ("CP-1", False)
+        assert datetime.now(UTC) - one.at < timedelta(seconds=15), "not before it came"
         assert await directory.presences.lost_gateways() == ["g2"]
-        await directory.links.heartbeat("g1")  # it was only asleep
+        assert (await heartbeat(directory, "g2")).loss_was_told is False
+
+    async def test_a_gateway_that_was_only_asleep_brings_its_chargers_back_and_what_ends_then_is_news(
+        self, directory: Directory, connections: Connections
+    ) -> None:
+        _, webhook_id = await make(directory)
+        chargers = [(await directory.chargers.add(NewCharger(f"CP-{n}"))).id for n in range(4)]
+        asleep, ended, late, untold = chargers
+        await directory.links.start("one", "G", "q")
+        epoch = {one: await directory.links.take(one, "one", "ocpp1.6") for one in chargers}
+        for one in (asleep, ended, untold):
+            await directory.links.mark_ready(one, epoch[one])
+        presence = ChargerPresence(directory, Announcer(directory))
+
+        async def events(charger_id: int) -> list[str]:
+            found = [(one.event_type, json.loads(one.body_json)) for one in await told(directory, webhook_id)]
+            return [kind for kind, body in reversed(found) if body["data"]["chargerId"] == charger_id]
+
+        for one in (asleep, ended):
+            await presence.came(one, epoch[one])
+        for losses in (1, 2):
+            await age(connections, gateways.c.heartbeat_at, timedelta(seconds=20))
+            await asyncio.gather(*(presence.look_for_lost() for _ in range(3)))
+            assert await events(asleep) == [CAME, WENT] * losses
+            await presence.came(asleep, epoch[asleep])  # a repeat
+            if losses == 1:
+                await directory.links.mark_ready(late, epoch[late])
+                await presence.came(late, epoch[late])
+                await presence.went(ended, epoch[ended])
+                await presence.came(untold, epoch[untold])
+            for _ in range(2):
+                assert (await heartbeat(directory, "one")).loss_was_told
+                assert await directory.links.route(asleep) is not None
+            await asyncio.gather(*(presence.back_with("one") for _ in range(3)))
+            assert (await heartbeat(directory, "one")).loss_was_told is False
+            await presence.came(asleep, epoch[asleep])
+            assert await events(asleep) == [CAME, WENT] * losses + [CAME]
+            if losses == 1:
+                assert await events(ended) == [CAME, WENT], "its socket ended before the gateway was back"
+                assert await events(late) == [CAME], "it was not told to be lost"
+                assert await events(untold) == [WENT, CAME]
+                await directory.links.release(ended, epoch[ended])
+
+        for _ in range(2):
+            await presence.went(asleep, epoch[asleep])
+        assert await events(asleep) == [CAME, WENT] * 3
+        assert await events(late) == [CAME, WENT, CAME]
+
+    async def test_whose_gateway_slept_while_they_reconnected_are_told_of_once_for_each_socket(
+        self, directory: Directory, connections: Connections
+    ) -> None:
+        _, webhook_id = await make(directory)
+        charger = await directory.chargers.add(NewCharger("CP-1"))
+        presence = ChargerPresence(directory, Announcer(directory))
+
+        async def connect(incarnation: str) -> int:
+            await directory.links.start(incarnation, "G", "q")
+            epoch = await directory.links.take(charger.id, incarnation, "ocpp1.6")
+            await directory.links.mark_ready(charger.id, epoch)
+            await presence.came(charger.id, epoch)
+            return epoch
+
+        first = await connect("one")
         await age(connections, gateways.c.heartbeat_at, timedelta(seconds=20))
-        assert "g1" in await directory.presences.lost_gateways()
+        await presence.look_for_lost()
+        second = await connect("two")
+        assert (await heartbeat(directory, "one")).loss_was_told
+        await presence.back_with("one")
+        await presence.went(charger.id, first)
+        types = [one.event_type for one in reversed(await told(directory, webhook_id))]
+        assert types == [CAME, WENT, CAME]
+
+        await age(connections, gateways.c.heartbeat_at, timedelta(seconds=20))
+        await presence.look_for_lost()
+        assert (await heartbeat(directory, "two")).loss_was_told
+        await presence.back_with("two")
+        await presence.came(charger.id, second)
+        await presence.went(charger.id, first)  # noticed long after
+        types = [one.event_type for one in reversed(await told(directory, webhook_id))]
+        assert types == [CAME, WENT, CAME, WENT, CAME]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from sqlalchemy import make_url
 
 from activities.announcing import Announcer
 from activities.charger_presence import ChargerPresence
-from directory import Charger, Directory
+from activities.loss_watch import watch_for_losses
+from directory import Charger, Directory, UnreachableError
 from directory.connections import connect
 from directory.tables import gateways
 from tests.directory.time_passes import age
@@ -101,6 +103,55 @@ async def test_a_gateway_that_stops_takes_its_chargers_along(
     await until_told(directory, webhook, CAME, WENT)
 
 
+async def test_after_a_sleep_or_an_outage_gateways_are_given_time_to_be_heard(
+    directory: Directory, charger: Charger, webhook: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presence = ChargerPresence(directory, Announcer(directory))
+    looked_at: list[float] = []
+
+    async def look() -> None:
+        looked_at.append(time.time())
+        await ChargerPresence.look_for_lost(presence)
+
+    monkeypatch.setattr(presence, "look_for_lost", look)
+    await directory.links.start("one", "G", "queue")
+    await directory.links.mark_ready(charger.id, await directory.links.take(charger.id, "one", "ocpp1.6"))
+    connections = connect(make_url(f"sqlite+aiosqlite:///{tmp_path / 'berth.db'}"))
+
+    async def silence_is_not_told() -> None:
+        """Until the gateway is heard, which takes it a moment."""
+        await age(connections, gateways.c.heartbeat_at, timedelta(seconds=20))
+        before, back_at = len(looked_at), time.time()
+        await asyncio.sleep(0.1)
+        assert await directory.links.heartbeat("one")
+        await until(lambda: len(looked_at) > before)
+        assert looked_at[before] - back_at >= 0.3
+
+    await age(connections, gateways.c.heartbeat_at, timedelta(seconds=20))
+    watching = asyncio.create_task(watch_for_losses(directory, presence, every=0.1, steady_for=0.5))
+    await silence_is_not_told()
+
+    time.sleep(0.6)  # nothing in this process runs
+    await silence_is_not_told()
+
+    asked = asyncio.Event()
+
+    async def is_away() -> bool:
+        asked.set()
+        raise UnreachableError("the database is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(directory.webhooks, "any", is_away)
+        await asked.wait()
+    await silence_is_not_told()
+    assert await told(directory, webhook) == []
+
+    await age(connections, gateways.c.heartbeat_at, timedelta(seconds=20))
+    await until_told(directory, webhook, WENT)
+    watching.cancel()
+    await connections.close()
+
+
 async def test_a_gateway_that_died_is_told_of_once_and_who_reconnected_went_first(
     directory: Directory, temporal: Temporal, charger: Charger, webhook: int, tmp_path: Path
 ) -> None:
@@ -117,8 +168,8 @@ async def test_a_gateway_that_died_is_told_of_once_and_who_reconnected_went_firs
     newer = await directory.webhooks.add(key.id, "https://app.example/", "whsec_2")
     await asyncio.gather(*(presence.look_for_lost() for _ in range(3)))
     found = await directory.deliveries.of_webhook(webhook, state=None, limit=10)
-    assert {one.event_type for one in found} == {CAME}, "its last sign of life was before the webhook"
-    assert await directory.deliveries.of_webhook(newer.id, state=None, limit=10) == []
+    assert [one.event_type for one in found] == [WENT, CAME]
+    assert await directory.deliveries.of_webhook(newer.id, state=None, limit=10) == [], "it ended before"
     await connections.close()
 
     async with House(directory, temporal) as house, house.station() as station:

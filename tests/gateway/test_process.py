@@ -8,8 +8,10 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 from temporalio import workflow
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -17,12 +19,17 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.announcing import Announcer
 from activities.charger_presence import ChargerPresence
 from directory import Charger, Directory, Link, UnreachableError
+from directory.connections import connect as connect_database
+from directory.tables import gateways
+from gateway import process
 from gateway.process import run
 from gateway.server import PortInUse
 from launch.temporal_cli import find_temporal_cli
 from settings import Settings
+from tests.directory.time_passes import age
 from tests.gateway.house import eventually
 from tests.gateway.station import Station
 from workflows.connection import connect
@@ -130,6 +137,46 @@ async def test_a_signal_stops_the_gateway(
         await one.boot()
         os.kill(os.getpid(), signal.SIGTERM)
         assert (await one.closed())[0] == 1012
+
+
+async def test_chargers_of_a_gateway_that_was_taken_for_dead_are_back_with_its_next_heartbeat(
+    settings: Settings,
+    absent: Client,
+    directory: Directory,
+    charger: Charger,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "_HEARTBEAT_EVERY", 1.0)
+    _, key = await directory.keys.create("app", ["read"])
+    webhook = await directory.webhooks.add(key.id, "https://app.example/", "whsec_1")
+    connections = connect_database(make_url(f"sqlite+aiosqlite:///{tmp_path / 'berth.db'}"))
+    presence = ChargerPresence(directory, Announcer(directory))
+    came, went = "charger.connected", "charger.disconnected"
+
+    async def told() -> list[str]:
+        found = await directory.deliveries.of_webhook(webhook.id, state=None, limit=10)
+        return [one.event_type for one in reversed(found)]
+
+    async def is_told_to_be_lost() -> bool:
+        await age(connections, gateways.c.heartbeat_at, timedelta(seconds=20))
+        await presence.look_for_lost()
+        return went in await told()
+
+    async def is_back() -> bool:
+        return await told() == [came, went, came]
+
+    async def is_connected() -> bool:
+        return await told() == [came]
+
+    async with gateway(settings, absent, directory), station(settings) as one:
+        await one.boot()
+        await eventually(is_connected)
+        await eventually(is_told_to_be_lost)
+        await eventually(is_back)
+        await one.call("Heartbeat")
+    assert await told() == [came, went] * 2
+    await connections.close()
 
 
 async def test_a_gateway_that_cannot_tell_of_its_end_leaves_no_link_and_no_message_behind(

@@ -14,7 +14,6 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from activities.announcing import Announcer
-from activities.charger_presence import ChargerPresence
 from activities.dispatcher import Dispatcher
 from directory import Announced, Delivery, Directory, DueDelivery, migrate_async
 from directory.connections import connect
@@ -74,8 +73,7 @@ class Post:
 
     @asynccontextmanager
     async def dispatching(self) -> AsyncIterator[None]:
-        presence = ChargerPresence(self.directory, Announcer(self.directory))
-        task = asyncio.create_task(self.dispatcher.run(presence, every=0.5))
+        task = asyncio.create_task(self.dispatcher.run(every=0.5))
         try:
             yield
         finally:
