@@ -23,7 +23,7 @@ from settings import Settings
 from webhooks.sender import Sender
 from workflows.change_password import ChangePasswordWorkflow
 from workflows.forward_cancel import ForwardCancelWorkflow
-from workflows.names import RESERVATIONS_QUEUE, WEBHOOKS_QUEUE, WORKER_DEPLOYMENT
+from workflows.names import RESERVATIONS_QUEUE, UNVERSIONED_BUILD, WEBHOOKS_QUEUE, WORKER_DEPLOYMENT
 from workflows.reservation import ReservationWorkflow
 from workflows.sandbox import SANDBOX
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
@@ -71,6 +71,7 @@ def build_worker(
         max_cached_workflows=2000,
         graceful_shutdown_timeout=timedelta(seconds=10),
         deployment_config=deployment,
+        build_id=UNVERSIONED_BUILD if deployment is None else None,
     )
 
 
