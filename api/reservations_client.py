@@ -161,7 +161,7 @@ class Reservations:
             except _RunClosed:
                 asked += 1
             except RPCError as error:
-                if not (self._tells_build and _is_about_build(error)):
+                if not _is_about_build(error):
                     raise
                 log.warning("temporal_takes_no_build", message=error.message)
                 self._tells_build = False
