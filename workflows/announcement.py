@@ -4,7 +4,7 @@ An event's id follows from what happened, so that a step that is taken twice tel
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid5
@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 from pydantic import AwareDatetime
 from pydantic.alias_generators import to_camel
 
+from workflows.instant import instant
 from workflows.messages import (
     ForgetInput,
     Record,
@@ -132,8 +133,3 @@ def event_body(event_id: str, event_type: str, at: datetime, data: dict[str, Any
         separators=(",", ":"),
         ensure_ascii=False,
     )
-
-
-def instant(at: datetime) -> str:
-    """ISO 8601 in UTC."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

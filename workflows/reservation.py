@@ -19,6 +19,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from workflows.announcement import AnnounceInput, Announcement, EventType, LastStep
 from workflows.answers import Answers
 from workflows.charger_call import LOCAL_ATTEMPT, cancel_reservation, look_at_charger, reserve_now
+from workflows.instant import to_the_second
 from workflows.ledger import CancelCommand, Ledger, ReserveCommand
 from workflows.memory import Concern, Held
 from workflows.messages import (
@@ -215,7 +216,7 @@ class ReservationWorkflow:
         await self._until(
             self._has_word,
             min(alarms, default=None),
-            f"{m.state} until {min(alarms):%Y-%m-%d %H:%M:%S}Z" if alarms else m.state,
+            f"{m.state} until {to_the_second(min(alarms))}" if alarms else m.state,
         )
 
     def _has_word(self) -> bool:
@@ -259,7 +260,7 @@ class ReservationWorkflow:
             ),
             route,
             self._policy,
-            f"{self._place(terms)} until {terms.expires_at:%H:%M:%S}Z"
+            f"{self._place(terms)} until {to_the_second(terms.expires_at)}"
             + (", asking again" if asked_before else ""),
         )
         answer = await self._answer_to(call)

@@ -47,6 +47,9 @@ async def test_a_reservation_in_doubt_for_days_takes_its_story_along(world: Worl
     assert told == sorted(told)
     lost = [entry for entry in snapshot.timeline if entry.event == "answer lost"]
     assert len(lost) == len(world.charger.reserved)
+    assert [line.partition("Z ")[2] for line in await world.shown_details()] == [
+        f"{entry.event} {entry.detail}".rstrip() for entry in snapshot.timeline[-20:]
+    ]
     assert world.charger.listeners == {first}
 
     world.charger.reserve_answers.clear()

@@ -53,6 +53,15 @@ async def test_the_state_is_a_search_attribute(world: World) -> None:
     assert description.status == WorkflowExecutionStatus.RUNNING
 
 
+async def test_the_temporal_ui_shows_the_story(world: World) -> None:
+    terms = world.terms(hours=72)
+    await world.reserve(terms)
+    asked, *_, active = await world.shown_details()
+    asked_at = (await world.snapshot()).timeline[0].at
+    assert asked == f"- {asked_at:%Y-%m-%d %H:%M:%S}Z requested until {terms.expires_at:%Y-%m-%d %H:%M:%S}Z"
+    assert active.endswith("Z active")
+
+
 async def test_a_cancel_by_signal_reaches_the_charger(world: World) -> None:
     await world.reserve()
     await world.handle.signal("cancel")

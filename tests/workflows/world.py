@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from temporalio import activity
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -308,6 +309,13 @@ class World:
             "cancel", CancelRequest(wait=wait), result_type=CancelAnswer
         )
         return answer
+
+    async def shown_details(self) -> list[str]:
+        """The lines that the Temporal UI shows of the reservation."""
+        metadata: WorkflowMetadata = await self.handle.query(
+            "__temporal_workflow_metadata", result_type=WorkflowMetadata
+        )
+        return str(metadata.current_details).splitlines()
 
     async def snapshot(self) -> Snapshot:
         return await self.handle.query(ReservationWorkflow.snapshot)
