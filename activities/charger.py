@@ -161,11 +161,11 @@ class ChargerCommands:
         return link
 
     async def _enter(self, listener: LiveReservation, force: bool) -> bool:
-        """Have the run hear of its charger's events, unless another reservation holds the port."""
+        """Have the run hear of its charger's events; whether another reservation holds the port instead."""
         if force:
             await self._directory.live.put(listener)
             return False
-        return await self._directory.live.claim(listener) is not None
+        return not await self._directory.live.claim(listener)
 
     async def _offer(self, charger_id: int, password: str) -> str:
         try:

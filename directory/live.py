@@ -24,18 +24,19 @@ _REMOVE = sa.delete(table).where(_this_run)
 _LISTENING = sa.select(*_columns).where(~_forgotten).order_by(table.c.expires_at)
 _OF_CHARGER = _LISTENING.where(table.c.charger_id == bindparam("charger"))
 _OF_CHARGERS = _LISTENING.where(table.c.charger_id.in_(bindparam("charger_ids", expanding=True)))
-_OTHER_HOLDER = (
-    sa.select(*_columns)
+_this_row = {column.name: bindparam(column.name, type_=column.type) for column in _columns}
+_is_held_by_another = (
+    sa.select(table.c.workflow_id)
     .where(
-        table.c.charger_id == bindparam("charger"),
-        table.c.port_number == bindparam("port"),
-        table.c.workflow_id != bindparam("workflow"),
+        table.c.charger_id == _this_row["charger_id"],
+        table.c.port_number == _this_row["port_number"],
+        table.c.workflow_id != _this_row["workflow_id"],
         table.c.accepted,
         table.c.expires_at > database_now(),
     )
-    .order_by(table.c.expires_at)
-    .limit(1)
+    .exists()
 )
+_THIS_ROW_IF_FREE = sa.select(*_this_row.values()).where(~_is_held_by_another)
 _PRUNE = sa.delete(table).where(_forgotten).returning(table.c.workflow_id)
 
 
@@ -58,6 +59,7 @@ class LiveReservations:
         # The charger's yes was to these words: other ones need its yes again.
         replacement["accepted"] = sa.or_(new.accepted, sa.and_(same_words, table.c.accepted))
         self._put = insert.on_conflict_do_update(index_elements=["workflow_id"], set_=replacement)
+        self._claim = self._put.from_select([*_this_row], _THIS_ROW_IF_FREE).returning(table.c.workflow_id)
 
     async def put(self, reservation: LiveReservation) -> None:
         """Enter a run, or what it asks for now.
@@ -66,28 +68,12 @@ class LiveReservations:
         """
         await self._connections.change(self._put, **as_row(reservation))
 
-    async def claim(self, reservation: LiveReservation) -> LiveReservation | None:
-        """Enter a run, unless another workflow's accepted, unexpired reservation has its port: then that one.
+    async def claim(self, reservation: LiveReservation) -> bool:
+        """Enter a run unless another workflow's accepted, unexpired reservation holds its port: then False.
 
         A whole-charger reservation has no port, and the charger itself picks a free one.
         """
-
-        def work(connection: sa.Connection) -> LiveReservation | None:
-            if reservation.port_number is not None:
-                holder = connection.execute(
-                    _OTHER_HOLDER,
-                    {
-                        "charger": reservation.charger_id,
-                        "port": reservation.port_number,
-                        "workflow": reservation.workflow_id,
-                    },
-                ).first()
-                if holder is not None:
-                    return LiveReservation(*holder)
-            connection.execute(self._put, as_row(reservation))
-            return None
-
-        return await self._connections.transaction(work)
+        return bool(await self._connections.change(self._claim, **as_row(reservation)))
 
     async def mark_accepted(
         self, workflow_id: str, first_run_id: str, announcing: Sequence[Announced] = ()

@@ -128,30 +128,28 @@ async def test_a_port_is_claimed_unless_another_accepted_and_unexpired_reservati
 ) -> None:
     mine = replace(asked, workflow_id="mine")
 
-    async def holder(**changes: Any) -> LiveReservation | None:
+    async def is_mine(**changes: Any) -> bool:
         claim = replace(mine, **changes)
-        held_by = await directory.live.claim(claim)
-        entered = claim.workflow_id in {
-            row.workflow_id for row in await directory.live.of_charger(claim.charger_id)
-        }
-        assert entered == (held_by is None)
+        claimed = await directory.live.claim(claim)
+        listening = await directory.live.of_charger(claim.charger_id)
+        assert (claim in listening) == claimed
         await directory.live.remove("mine", mine.first_run_id)
-        return held_by
+        return claimed
 
     await directory.live.put(asked)
-    assert await holder() is None, "not accepted yet"
+    assert await is_mine(), "not accepted yet"
     await directory.live.mark_accepted(asked.workflow_id, "run-1")
-    assert await holder() == replace(asked, accepted=True)
-    assert await holder(port_number=2) is None
-    assert await holder(port_number=None) is None, "the charger picks another port"
-    assert await holder(charger_id=CHARGER + 1) is None
-    assert await directory.live.claim(asked) is None, "its own"
+    assert not await is_mine()
+    assert await is_mine(port_number=2)
+    assert await is_mine(port_number=None), "the charger picks another port"
+    assert await is_mine(charger_id=CHARGER + 1)
+    assert await directory.live.claim(asked), "its own"
     await age(connections, live_reservations.c.expires_at, timedelta(hours=2))
-    assert await holder() is None, "expired"
+    assert await is_mine(), "expired"
 
 
 async def test_a_reservation_of_the_whole_charger_holds_no_particular_port(
     directory: Directory, asked: LiveReservation
 ) -> None:
     await accept(directory, replace(asked, port_number=None))
-    assert await directory.live.claim(replace(asked, workflow_id="mine", port_number=1)) is None
+    assert await directory.live.claim(replace(asked, workflow_id="mine", port_number=1))
