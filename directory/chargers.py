@@ -214,15 +214,15 @@ class Chargers(PortStatuses):
 
     async def by_id(self, charger_id: int) -> Charger | None:
         """The charger with this id."""
-        return _first(await self._query(_BY_ID, key=charger_id))
+        return await self._one(_BY_ID, key=charger_id)
 
     async def by_identity(self, ocpp_identity: str) -> Charger | None:
         """The charger with this name in its socket's URL, whatever its case."""
-        return _first(await self._query(_BY_IDENTITY, key=ocpp_identity.casefold()))
+        return await self._one(_BY_IDENTITY, key=ocpp_identity.casefold())
 
     async def by_external_id(self, external_id: str) -> Charger | None:
         """The charger with this id in the caller's own books."""
-        return _first(await self._query(_BY_EXTERNAL_ID, key=external_id))
+        return await self._one(_BY_EXTERNAL_ID, key=external_id)
 
     async def all(
         self,
@@ -286,6 +286,10 @@ class Chargers(PortStatuses):
         rows = await self._connections.query(statement, **parameters)
         return [_charger(list(of_one)) for _, of_one in groupby(rows, key=lambda row: row.id)]
 
+    async def _one(self, statement: sa.Select[Any], **parameters: object) -> Charger | None:
+        rows = await self._connections.lookup(statement, **parameters)
+        return _charger(list(rows)) if rows else None
+
     async def _existing(self, charger_id: int) -> Charger:
         return (await self._query(_BY_ID, key=charger_id))[0]
 
@@ -312,10 +316,6 @@ def _charger(rows: list[Row]) -> Charger:
         ),
         capabilities=Capabilities(values["reservations"], values["whole_charger"]),
     )
-
-
-def _first(found: list[Charger]) -> Charger | None:
-    return found[0] if found else None
 
 
 def _identity(ocpp_identity: str) -> dict[str, str]:
