@@ -9,7 +9,7 @@ from bench.paths import start_paths
 from bench.rounds import Plan, in_turn
 from bench.table import Figure
 
-PLAN = Plan(latency_rounds=5, latency_count=20, rate_rounds=4, rate_count=100)
+PLAN = Plan(latency_rounds=15, latency_count=20, rate_rounds=4, rate_count=100)
 
 P50_RATIO, RATE_RATIO = 1.2, 0.85
 
