@@ -124,10 +124,12 @@ async def test_meter_values_and_the_end_name_the_transaction(bench: BenchMaker, 
     await b.charger.stop_charging(1)
     await b.shows("Available")
     if version == "1.6":
+        await until(lambda: b.calls("StopTransaction"))
         assert b.calls("MeterValues")[0]["transactionId"] == transaction_id
         assert b.calls("StopTransaction")[0]["transactionId"] == transaction_id
         assert b.calls("StopTransaction")[0]["meterStop"] == 1500
     else:
+        await until(lambda: len(b.calls("TransactionEvent")) == 3)
         events = b.calls("TransactionEvent")
         assert [event["eventType"] for event in events] == ["Started", "Updated", "Ended"]
         assert [event["seqNo"] for event in events] == [0, 1, 2]
