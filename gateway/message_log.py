@@ -24,6 +24,10 @@ _BATCH_WEIGHT = 1_000_000  # bytes; putting a batch into words holds up every so
 _WRITE_EVERY = 0.5  # seconds
 _RETRY_AFTER = 5.0  # seconds, while the database fails
 _HIDDEN = "***"
+
+TYPICAL_WEIGHT = 500
+"""What an exchange takes in memory, bytes, about."""
+
 _OF_A_VARIABLE = ("attributeValue", "variableAttribute", "actualValue")
 _SECRET_KEYS = frozenset({"password", "basicauthpassword", "authorizationkey"})
 
@@ -40,7 +44,7 @@ class Exchange:
     action: str
     payload: Payload
     answer: Answer | None
-    weight: int = 500  # bytes of memory, about
+    weight: int = TYPICAL_WEIGHT
     secrets: tuple[str, ...] = field(default=(), repr=False)  # hidden wherever they stand
 
 

@@ -1,7 +1,9 @@
 """Commands to a charger, from the activity down to the socket and back."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -464,6 +466,16 @@ async def test_a_charger_that_left_has_no_route(house: House, charger: Charger) 
         return await house.directory.links.route(charger.id) is None and not len(house.registry)
 
     await eventually(gone)
+
+
+async def test_a_charger_that_left_leaves_nothing_in_memory(house: House) -> None:
+    gc.disable()  # thousands that leave at once would be one long collection
+    try:
+        async with ready(house):
+            session = weakref.ref(await house.session())
+        await until(lambda: session() is None)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("speaks", [False, True])

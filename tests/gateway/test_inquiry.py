@@ -15,8 +15,7 @@ from activities.link import NotSent
 from directory import Capabilities, Charger, Directory
 from directory.connections import Connections, connect
 from directory.tables import chargers
-from gateway import inquiry
-from gateway import session as session_module
+from gateway import inquiry, outbound
 from tests.directory.time_passes import age
 from tests.gateway.commands import Commands, terms
 from tests.gateway.house import House, Temporal, eventually, until
@@ -116,7 +115,7 @@ async def test_a_201_station_says_what_it_can_do(house: House, charger: Charger)
 async def test_a_charger_that_does_not_say_stays_unknown_and_is_left_in_peace(
     house: House, charger: Charger, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    monkeypatch.setattr(session_module, "_INQUIRY_TIMEOUT", timedelta(milliseconds=50))
+    monkeypatch.setattr(outbound, "_INQUIRY_TIMEOUT", timedelta(milliseconds=50))
     async with asked(house) as (station, message_id):
         if ending == "refuses":
             await station.refuse(message_id, "NotImplemented")
@@ -133,8 +132,8 @@ async def test_a_charger_that_does_not_say_stays_unknown_and_is_left_in_peace(
 async def test_silence_does_not_count_towards_the_closing_of_the_socket(
     house: House, charger: Charger, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "_INQUIRY_TIMEOUT", timedelta(milliseconds=20))
-    monkeypatch.setattr(session_module, "_SILENT_CALLS_LIMIT", 1)
+    monkeypatch.setattr(outbound, "_INQUIRY_TIMEOUT", timedelta(milliseconds=20))
+    monkeypatch.setattr(outbound, "_SILENT_CALLS_LIMIT", 1)
     async with asked(house) as (station, message_id):
         await was_asked(house, charger)
         with structlog.testing.capture_logs() as logs:
@@ -228,7 +227,7 @@ async def test_a_command_goes_before_the_question(house: House, charger: Charger
 async def test_a_command_waits_no_longer_than_a_moment_for_the_answer_to_a_question(
     house: House, charger: Charger, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "_INQUIRY_YIELDS_AFTER", 0.05)
+    monkeypatch.setattr(outbound, "_INQUIRY_YIELDS_AFTER", 0.05)
     async with asked(house) as (station, _):
         loop = asyncio.get_running_loop()
         began = loop.time()
