@@ -146,18 +146,19 @@ async def deliveries(
     operation_id="replayWebhookDelivery",
     summary="Send an event again",
     response_model=Data[schemas.Delivery],
-    responses=responses(400, 403, 404, 409),
+    responses=responses(400, 403, 404),
 )
 async def replay(
     webhook_id: WebhookIdInPath, delivery_id: DeliveryIdInPath, key: Caller, here: Here
 ) -> Response:
-    """The same event with the same id and body, for up to another day; one that was delivered too."""
+    """The same event with the same id and body, for up to another day; one that was delivered too.
+
+    One that is still `pending` is sent now, instead of after its pause: for a receiver that is mended.
+    """
     await _webhook(webhook_id, key, here)
     replayed = await here.directory.deliveries.replay(webhook_id, delivery_id)
     if replayed is None:
-        if await here.directory.deliveries.by_id(webhook_id, delivery_id) is None:
-            raise NotFound(f"deliveryId: webhook {webhook_id} has no delivery {delivery_id}")
-        raise Conflict(f"deliveryId: delivery {delivery_id} is on its way already")
+        raise NotFound(f"deliveryId: webhook {webhook_id} has no delivery {delivery_id}")
     return answer(_delivery(replayed))
 
 

@@ -118,11 +118,7 @@ _BY_ID = sa.select(*_columns).where(
 )
 _REPLAY = (
     sa.update(table)
-    .where(
-        table.c.webhook_id == bindparam("webhook"),
-        table.c.id == bindparam("delivery"),
-        table.c.state != "pending",
-    )
+    .where(table.c.webhook_id == bindparam("webhook"), table.c.id == bindparam("delivery"))
     .values(state="pending", round=table.c.round + 1, start_at=database_now(), ended_at=None)
     .returning(*_columns)
 )
@@ -243,7 +239,10 @@ class Deliveries:
         return Delivery(*rows[0]) if rows else None
 
     async def replay(self, webhook_id: int, delivery_id: int) -> Delivery | None:
-        """Send an ended one again, the same event; None when there is none that has ended."""
+        """Send one again, the same event, or one that is pending now; None when there is none.
+
+        Whoever was at it in the round before comes too late.
+        """
         rows = await self._connections.change(_REPLAY, webhook=webhook_id, delivery=delivery_id)
         return Delivery(*rows[0]) if rows else None
 

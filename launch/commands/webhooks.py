@@ -128,7 +128,7 @@ def replay(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Send an event again, with the same event id."""
+    """Send an event again, with the same event id; one that is pending: now."""
     from launch.tables import show_json
 
     with remote_berth() as client:

@@ -34,7 +34,7 @@ def test_what_was_given_up_is_found_and_sent_again(house: House) -> None:
     assert "no connection" in shown
     replayed = json.loads(berth_here("webhook", "replay", "1", "1", "--json").stdout)
     assert (replayed["eventId"], replayed["state"]) == ("e-1", "pending")
-    assert "is on its way already" in berth_here("webhook", "replay", "1", "1").stderr
+    assert "is on its way again" in berth_here("webhook", "replay", "1", "1").stdout
     assert json.loads(berth_here("webhook", "deliveries", "1", "--json").stdout)[0]["state"] == "pending"
 
 

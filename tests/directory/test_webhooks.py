@@ -174,7 +174,6 @@ async def test_a_delivery_ends_once_and_a_replay_is_a_new_round_of_it(directory:
     _, webhook_id = await make(directory)
     await directory.deliveries.announce([EVENT])
     (first,) = due = await directory.deliveries.due()
-    assert await directory.deliveries.replay(webhook_id, first.id) is None, "it is on its way"
     await directory.deliveries.failed(first.id, 0, None, "no connection")
     await directory.deliveries.failed(first.id, 0, 500, "HTTP 500")
     assert await directory.deliveries.give_up(first.id, 0)
@@ -195,6 +194,19 @@ async def test_a_delivery_ends_once_and_a_replay_is_a_new_round_of_it(directory:
     await directory.deliveries.delivered(first.id, 1, 204)
     (delivered,) = await told(directory, webhook_id)
     assert (delivered.state, delivered.attempts, delivered.last_error) == ("delivered", 3, None)
+
+
+async def test_a_pending_delivery_that_is_replayed_is_due_at_once(directory: Directory) -> None:
+    _, webhook_id = await make(directory)
+    await directory.deliveries.announce([EVENT])
+    (first,) = due = await directory.deliveries.due()
+    await directory.deliveries.started(due)
+    assert await directory.deliveries.due() == [], "its workflow has it"
+    assert await directory.deliveries.replay(webhook_id, first.id) is not None
+    assert [(one.id, one.round) for one in await directory.deliveries.due()] == [(first.id, 1)]
+    await directory.deliveries.delivered(first.id, 0, 200)
+    assert (await told(directory, webhook_id))[0].state == "pending", "that was the round before"
+    assert await directory.deliveries.replay(webhook_id + 1, first.id) is None
 
 
 async def test_a_list_goes_backwards_by_page_and_state(directory: Directory) -> None:
