@@ -7,7 +7,7 @@ and the sentence says whether nothing was started or the outcome is unknown.
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -21,22 +21,16 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.client import (
     Client,
-    WithStartWorkflowOperation,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowUpdateFailedError,
 )
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.errors import Failed, Unavailable
+from api.reservation_start import is_about_build, start_operation
 from api.temporal_errors import bounded, is_missing, mapped
 from workflows.messages import (
     PENDING,
@@ -50,15 +44,7 @@ from workflows.messages import (
     Snapshot,
 )
 from workflows.names import (
-    BUILD_IDS,
-    CHARGER_ID,
-    EXPIRES_AT,
-    PORT_ID,
-    RESERVATION_ID,
     RESERVATION_STATE,
-    RESERVATIONS_QUEUE,
-    SITE_ID,
-    UNVERSIONED_BUILD,
     reservation_workflow_id,
 )
 
@@ -142,7 +128,7 @@ class Reservations:
             return self._client.execute_update_with_start_workflow(
                 "reserve",
                 request,
-                start_workflow_operation=_start(workflow_id, start, request, self._tells_build),
+                start_workflow_operation=start_operation(workflow_id, start, request, self._tells_build),
                 id=update_id,
                 result_type=ReserveAnswer,
             )
@@ -161,7 +147,7 @@ class Reservations:
             except _RunClosed:
                 asked += 1
             except RPCError as error:
-                if not _is_about_build(error):
+                if not is_about_build(error):
                     raise
                 log.warning("temporal_takes_no_build", message=error.message)
                 self._tells_build = False
@@ -375,50 +361,6 @@ def _cancel_of_ended(state: ReservationState) -> CancelAnswer:
     if state == ReservationState.CANCELLED:
         return CancelAnswer(status=CancelStatus.ACCEPTED, state=state)
     return CancelAnswer(status=CancelStatus.REJECTED, state=state, reason=UNKNOWN_RESERVATION)
-
-
-def _is_about_build(error: RPCError) -> bool:
-    return error.status == RPCStatusCode.INVALID_ARGUMENT and BUILD_IDS.name in error.message
-
-
-def _start(
-    workflow_id: str, start: ReservationStart, request: ReserveRequest, tells_build: bool
-) -> WithStartWorkflowOperation[Any, Any]:
-    terms = request.terms
-    state = ReservationState.REQUESTED if request.route is None else ReservationState.SENDING
-    port = "any port" if terms.port_number is None else f"port {terms.port_number}"
-    until = f"{terms.expires_at.astimezone(UTC):%d %b %Y %H:%M} UTC"
-    attributes: list[SearchAttributePair[Any]] = [
-        SearchAttributePair(CHARGER_ID, start.charger_id),
-        SearchAttributePair(RESERVATION_ID, start.reservation_id),
-        SearchAttributePair(RESERVATION_STATE, state.value),
-        SearchAttributePair(EXPIRES_AT, terms.expires_at),
-    ]
-    if tells_build:
-        # What the server writes itself after an unversioned worker's first task: a third write to the lists'
-        # store, a tenth of all that a reservation costs it. One that wants to write it alone is left to.
-        attributes.append(SearchAttributePair(BUILD_IDS, ["unversioned", f"unversioned:{UNVERSIONED_BUILD}"]))
-    if terms.port_id is not None:
-        attributes.append(SearchAttributePair(PORT_ID, terms.port_id))
-    if start.site_id is not None:
-        attributes.append(SearchAttributePair(SITE_ID, start.site_id))
-    operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-        "Reservation",
-        start,
-        id=workflow_id,
-        task_queue=RESERVATIONS_QUEUE,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        search_attributes=TypedSearchAttributes(attributes),
-        static_summary=f"{start.ocpp_identity}, {port}, until {until}",
-        static_details=(
-            f"Reservation **{start.reservation_id}** of {port} on charger **{start.ocpp_identity}** "
-            f"(charger {start.charger_id}, port id {terms.port_id}), as first asked for until {until}."
-        ),
-    )
-    # A failed start is told to the operation too; nobody asks it, and asyncio would log that as lost.
-    operation._workflow_handle.add_done_callback(lambda told: told.cancelled() or told.exception())
-    return operation
 
 
 async def _ends(update: asyncio.Task[Any], within: timedelta) -> bool:

@@ -19,6 +19,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from workflows.announcement import AnnounceInput, Announcement, EventType, LastStep
 from workflows.answers import Answers
 from workflows.charger_call import LOCAL_ATTEMPT, cancel_reservation, look_at_charger, reserve_now
+from workflows.inspection import Inspection
 from workflows.instant import to_the_second
 from workflows.ledger import CancelCommand, Ledger, ReserveCommand
 from workflows.memory import Concern, Held
@@ -49,7 +50,7 @@ from workflows.messages import (
     TransactionEnded,
     TransactionStarted,
 )
-from workflows.witness import OUT_OF_ORDER, Witness
+from workflows.witness import Witness
 
 ROUTE_SPACING = [timedelta(seconds=s) for s in (1, 2, 4, 8, 16, 30)]
 
@@ -86,6 +87,7 @@ class ReservationWorkflow:
         self._events: deque[Event] = deque()
         self._info = workflow.info()
         self._answers = Answers(self._ledger)
+        self._inspection = Inspection(self._ledger)
         self._witness = Witness(self._ledger, self._info.first_execution_run_id)
 
     @workflow.run
@@ -368,48 +370,7 @@ class ReservationWorkflow:
             m.evidence = "CancelReservation Rejected"
             self._ledger.end(ReservationState.REMOVED, "UnknownReservation")
             return
-        view = await self._look()
-        if view.route is None:
-            return  # its next connection brings a new look
-        if view.ready_for < self._policy.settle:
-            m.look_at = workflow.now() + self._policy.settle - view.ready_for
-        elif m.linger_until is not None:
-            if self._may_still_hold(view):
-                self._ledger.note("tidying up", "the charger may still hold it after expiry")
-                m.tidy = True
-            else:
-                m.held = Held.NOTHING
-        elif m.concern is not None and m.held is Held.YES:
-            self._conclude(m.concern, view)
-
-    def _conclude(self, concern: Concern, view: PortView) -> None:
-        m = self._ledger.memory
-        if view.status in OUT_OF_ORDER and self._ledger.has_port():
-            if concern is Concern.OUT_OF_ORDER:
-                m.evidence = f"port {view.status}"
-                self._ledger.release(ReservationState.REMOVED, f"Port{view.status}")
-            else:
-                self._ledger.worry(Concern.OUT_OF_ORDER)
-            return
-        consumed = concern is Concern.AVAILABLE and view.protocol != "ocpp1.6" and m.reserved_shown
-        if view.status == "Available" and consumed:
-            # H03.FR.09/10: presenting the token consumes the reservation; the cable may still come.
-            plug_in_by = (m.concern_since or workflow.now()) + self._policy.connection_timeout
-            if workflow.now() < plug_in_by:
-                m.look_at = plug_in_by
-                return
-            m.held, m.evidence = Held.NOTHING, "port Available"
-            self._ledger.end(ReservationState.REMOVED, "ConsumedWithoutTransaction")
-        elif (
-            view.status == "Available"
-            or not self._ledger.has_port()
-            or concern in (Concern.OUT_OF_ORDER, Concern.RECOVERED, Concern.EARLY_EXPIRY)
-        ):
-            self._ledger.note("asking again", f"after {concern.replace('_', ' ')}")
-            self._ledger.forget_concern()
-            m.held = Held.MAYBE
-        elif view.status == "Reserved":
-            self._ledger.forget_concern()
+        self._inspection.conclude(await self._look())
 
     async def _expire(self) -> None:
         """Our own clock: the charger's word makes the end only earlier or more precise."""
@@ -426,7 +387,7 @@ class ReservationWorkflow:
             view = await self._look()
             if self._has_word():
                 return  # perhaps a use
-            if view.route is None or self._may_still_hold(view):
+            if view.route is None or self._inspection.may_still_hold(view):
                 linger_until = workflow.now() + self._policy.linger
                 look_at = workflow.now() + self._policy.settle if view.route is not None else None
             else:
@@ -434,14 +395,6 @@ class ReservationWorkflow:
         m.evidence = "timer"
         self._ledger.end(ReservationState.EXPIRED, m.reason if m.first_sent_at is None else None)
         m.linger_until, m.look_at = linger_until, look_at
-
-    def _may_still_hold(self, view: PortView) -> bool:
-        m = self._ledger.memory
-        outlives = m.held_terms is not None and m.held_terms.expires_at > workflow.now()
-        if m.held is Held.MAYBE or view.status == "Reserved" or outlives:
-            return True
-        # No port shows whether a reservation of any of them is still there, and some chargers expire none.
-        return not self._ledger.has_port() and workflow.patched("cancel-what-no-port-shows")
 
     # --- small print -------------------------------------------------------------------------------------
 

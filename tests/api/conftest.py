@@ -61,7 +61,7 @@ async def temporal(temporal_address: str) -> Client:
 def task_queue(monkeypatch: pytest.MonkeyPatch) -> str:
     """The queue of this test's reservations."""
     queue = f"reservations-{uuid4().hex}"
-    monkeypatch.setattr("api.reservations_client.RESERVATIONS_QUEUE", queue)
+    monkeypatch.setattr("api.reservation_start.RESERVATIONS_QUEUE", queue)
     monkeypatch.setattr("api.forwarded_cancels.RESERVATIONS_QUEUE", queue)
     monkeypatch.setattr("api.password_changes.RESERVATIONS_QUEUE", queue)
     return queue

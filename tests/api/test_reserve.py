@@ -439,7 +439,7 @@ async def test_a_server_that_takes_no_build_is_asked_without_one(
 ) -> None:
     # This one the server lets nobody set.
     refused = SearchAttributeKey.for_keyword_list("TemporalUsedWorkerDeploymentVersions")
-    monkeypatch.setattr("api.reservations_client.BUILD_IDS", refused)
+    monkeypatch.setattr("api.reservation_start.BUILD_IDS", refused)
     response = await http.post(RESERVE, json=body)
     assert (response.status_code, response.json()["data"]["status"]) == (200, "Accepted")
     assert len(script.asked) == 1

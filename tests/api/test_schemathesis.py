@@ -98,7 +98,7 @@ class Server:
 def url(temporal_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the API listens."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("api.reservations_client.RESERVATIONS_QUEUE", QUEUE)
+        patch.setattr("api.reservation_start.RESERVATIONS_QUEUE", QUEUE)
         patch.setattr("api.forwarded_cancels.RESERVATIONS_QUEUE", QUEUE)
         patch.setattr("api.password_changes.RESERVATIONS_QUEUE", QUEUE)
         with Server(temporal_address, tmp_path_factory.mktemp("schemathesis")) as server:

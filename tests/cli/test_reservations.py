@@ -36,7 +36,7 @@ def house(
 ) -> Iterator[House]:
     """A Berth with a worker and a charger that is online; its ports are 1 and 2."""
     queue = f"reservations-{uuid4().hex}"
-    monkeypatch.setattr("api.reservations_client.RESERVATIONS_QUEUE", queue)
+    monkeypatch.setattr("api.reservation_start.RESERVATIONS_QUEUE", queue)
     monkeypatch.setattr("api.forwarded_cancels.RESERVATIONS_QUEUE", queue)
     monkeypatch.setattr("api.password_changes.RESERVATIONS_QUEUE", queue)
     shutil.copy(migrated_file, tmp_path / "berth.db")
