@@ -50,6 +50,7 @@ from workflows.messages import (
     Route,
     Terms,
 )
+from workflows.revision import REVISION
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +117,7 @@ async def _reserve(
         reservation_id=body.reservation_id,
         site_id=target.site_id,
         policy=policy_of(here.settings),
+        revision=REVISION,
     )
     ask = _ask(body, target, wait, here.settings, key)
     told = await here.reservations.reserve(start, ask, name)

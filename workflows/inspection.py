@@ -5,6 +5,7 @@ from temporalio import workflow
 from workflows.ledger import Ledger
 from workflows.memory import Concern, Held
 from workflows.messages import PortView, ReservationState
+from workflows.revision import takes
 from workflows.witness import OUT_OF_ORDER
 
 
@@ -38,7 +39,7 @@ class Inspection:
         if m.held is Held.MAYBE or view.status == "Reserved" or outlives:
             return True
         # No port shows whether a reservation of any of them is still there, and some chargers expire none.
-        return not self._ledger.has_port() and workflow.patched("cancel-what-no-port-shows")
+        return not self._ledger.has_port() and takes(self._ledger.start, 1, "cancel-what-no-port-shows")
 
     def _settle(self, concern: Concern, view: PortView) -> None:
         m = self._ledger.memory

@@ -127,6 +127,7 @@ class ReservationStart(Record):
     site_id: str | None = None
     policy: Policy = Policy()
     carried: dict[str, JsonValue] | None = None  # the memory of the run that continued as this one
+    revision: int = 0  # of the steps it takes (workflows/revision.py)
 
 
 class ReserveRequest(Record):

@@ -50,6 +50,7 @@ from workflows.messages import (
     TransactionEnded,
     TransactionStarted,
 )
+from workflows.revision import check_revision, takes
 from workflows.witness import Witness
 
 ROUTE_SPACING = [timedelta(seconds=s) for s in (1, 2, 4, 8, 16, 30)]
@@ -86,6 +87,7 @@ class ReservationWorkflow:
         self._ledger = Ledger(start)
         self._events: deque[Event] = deque()
         self._info = workflow.info()
+        self._is_long = False  # as of the last wait
         self._answers = Answers(self._ledger)
         self._inspection = Inspection(self._ledger)
         self._witness = Witness(self._ledger, self._info.first_execution_run_id)
@@ -93,6 +95,7 @@ class ReservationWorkflow:
     @workflow.run
     async def run(self, start: ReservationStart) -> Snapshot:
         """Live the reservation to its end."""
+        check_revision(start)
         story = asyncio.create_task(self._live())
         try:
             await asyncio.shield(story)
@@ -205,7 +208,7 @@ class ReservationWorkflow:
 
     def _continue_as_new_when_long(self) -> None:
         quiet = workflow.all_handlers_finished() and not self._ledger.queue
-        if quiet and workflow.info().is_continue_as_new_suggested():
+        if quiet and self._is_long:
             carried = self._ledger.memory.model_dump(mode="json")
             workflow.continue_as_new(self._start.model_copy(update={"carried": carried}))
 
@@ -419,7 +422,7 @@ class ReservationWorkflow:
         """Have webhooks told of what happened; while the directory fails a living reservation goes on."""
         m = self._ledger.memory
         announced, m.announcements, m.announce_at = m.announcements, [], None
-        if not workflow.patched("announce"):
+        if not takes(self._start, 1, "announce"):
             return
         try:
             # Not a local one: the answer to who asked would leave only after it.
@@ -442,7 +445,7 @@ class ReservationWorkflow:
         """
         m = self._ledger.memory
         announced: list[Announcement] = []
-        if not (m.state in _ENDS_THAT_STIR_CHARGERS and workflow.patched("announce")):
+        if not (m.state in _ENDS_THAT_STIR_CHARGERS and takes(self._start, 1, "announce")):
             announced, m.announcements, m.announce_at = m.announcements, [], None
         m.listening = False
         await workflow.execute_local_activity(
@@ -493,3 +496,5 @@ class ReservationWorkflow:
                     timeout=None if alarm == _NEVER else alarm - workflow.now(),
                     timeout_summary=summary if alarm == at else "a caller waits for an answer",
                 )
+            # Not asked where it matters: after a local activity a replay may still be at an earlier step.
+            self._is_long = self._info.is_continue_as_new_suggested()

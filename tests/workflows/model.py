@@ -69,6 +69,7 @@ from workflows.messages import (
     TransactionStarted,
 )
 from workflows.reservation import ReservationWorkflow
+from workflows.revision import REVISION
 from workflows.sandbox import SANDBOX
 
 OUR_ID = 7
@@ -237,7 +238,13 @@ class Site:
         )
         start = WithStartWorkflowOperation(
             ReservationWorkflow.run,
-            ReservationStart(charger_id=1, ocpp_identity="CP-1", reservation_id=OUR_ID, policy=POLICY),
+            ReservationStart(
+                charger_id=1,
+                ocpp_identity="CP-1",
+                reservation_id=OUR_ID,
+                policy=POLICY,
+                revision=REVISION,
+            ),
             id=self.workflow_id,
             task_queue=self._queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

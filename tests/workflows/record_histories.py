@@ -1,7 +1,7 @@
 """Records one history of every end a reservation can have: `python -m tests.workflows.record_histories`.
 
 The files are what running reservations look like to a new release. Record anew only what was never
-deployed; a deployed workflow changes behind `workflow.patched` and must go on replaying the old files.
+deployed; a deployed workflow changes by a new revision and must go on replaying the old files.
 """
 
 import asyncio
@@ -160,6 +160,9 @@ STORIES: dict[str, Story] = {
     "lingered": _lingered,
     "whole-charger-expired": _whole_charger_expired,  # before it was cancelled after expiry
     "whole-charger-tidied": _whole_charger_expired,
+    "revision-1-cancelled": _cancelled,
+    "revision-1-whole-charger": _whole_charger_expired,
+    "revision-1-announced": _announced,
     "announced": _announced,
     "announced-late": _announced_late,
 }

@@ -14,8 +14,8 @@ from workflows.sandbox import SANDBOX
 from workflows.tracing import ReservationTracing
 
 HELP = (
-    "This change of the workflow would break reservations that are under way. Put it behind "
-    "workflow.patched (docs/how-to/changing-the-workflow.md). Only if this history was never deployed: "
+    "This change of the workflow would break reservations that are under way. Make it for a new revision "
+    "(docs/how-to/changing-the-workflow.md). Only if this history was never deployed: "
     "python -m tests.workflows.record_histories {name}"
 )
 

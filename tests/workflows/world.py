@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar
@@ -52,6 +53,7 @@ from workflows.messages import (
 )
 from workflows.names import CHARGER_ID, RESERVATION_ID, RESERVATION_STATE
 from workflows.reservation import ReservationWorkflow
+from workflows.revision import REVISION
 from workflows.sandbox import SANDBOX
 
 T = TypeVar("T")
@@ -228,22 +230,33 @@ class World:
             )
         ]
         if self._has_worker:
-            worker = Worker(
-                self.client,
-                task_queue=self.queue,
-                workflows=WORKFLOWS,
-                activities=[
-                    charger.wait_for_charger,
-                    charger.look_at_charger,
-                    charger.forget_listener,
-                    charger.announce,
-                ],
-                workflow_runner=SANDBOX,
-            )
-            self._workers.insert(0, worker)
+            self._workers.insert(0, self._worker())
         for worker in self._workers:
             await worker.__aenter__()
         return self
+
+    def _worker(self) -> Worker:
+        charger = self.charger
+        return Worker(
+            self.client,
+            task_queue=self.queue,
+            workflows=WORKFLOWS,
+            activities=[
+                charger.wait_for_charger,
+                charger.look_at_charger,
+                charger.forget_listener,
+                charger.announce,
+            ],
+            workflow_runner=SANDBOX,
+        )
+
+    @asynccontextmanager
+    async def worker_away(self) -> AsyncIterator[None]:
+        """Nobody works on the reservation, until another worker comes that knows nothing of it."""
+        await self._workers[0].shutdown()
+        yield
+        self._workers[0] = self._worker()
+        await self._workers[0].__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -279,7 +292,9 @@ class World:
         ask = ReserveRequest(terms=terms, route=self.charger.route, wait=wait, **request)
         start = WithStartWorkflowOperation(
             ReservationWorkflow.run,
-            ReservationStart(charger_id=1, ocpp_identity="CP-1", reservation_id=7, policy=policy),
+            ReservationStart(
+                charger_id=1, ocpp_identity="CP-1", reservation_id=7, policy=policy, revision=REVISION
+            ),
             id=self.workflow_id,
             task_queue=self.queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
