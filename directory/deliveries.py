@@ -113,9 +113,6 @@ _OF_WEBHOOK = (
     .limit(bindparam("count"))
 )
 _IN_STATE = _OF_WEBHOOK.where(table.c.state == bindparam("its_state"))
-_BY_ID = sa.select(*_columns).where(
-    table.c.webhook_id == bindparam("webhook"), table.c.id == bindparam("delivery")
-)
 _REPLAY = (
     sa.update(table)
     .where(table.c.webhook_id == bindparam("webhook"), table.c.id == bindparam("delivery"))
@@ -232,11 +229,6 @@ class Deliveries:
         else:
             rows = await self._connections.query(_IN_STATE, **asked, its_state=state)
         return [Delivery(*row) for row in rows]
-
-    async def by_id(self, webhook_id: int, delivery_id: int) -> Delivery | None:
-        """One delivery of a webhook."""
-        rows = await self._connections.query(_BY_ID, webhook=webhook_id, delivery=delivery_id)
-        return Delivery(*rows[0]) if rows else None
 
     async def replay(self, webhook_id: int, delivery_id: int) -> Delivery | None:
         """Send one again, the same event, or one that is pending now; None when there is none.

@@ -220,7 +220,7 @@ async def test_a_list_goes_backwards_by_page_and_state(directory: Directory) -> 
         webhook_id, state="pending", limit=2, before_id=newest[0].id
     )
     assert [one.event_id for one in pending] == ["e-2", "e-1"]
-    assert await directory.deliveries.by_id(webhook_id + 1, newest[0].id) is None
+    assert await directory.deliveries.of_webhook(webhook_id + 1, state=None, limit=2) == []
 
 
 async def test_what_ended_long_ago_is_deleted_and_what_is_pending_stays(
