@@ -24,7 +24,7 @@ from webhooks.sender import Sender
 from workflows.change_password import ChangePasswordWorkflow
 from workflows.forward_cancel import ForwardCancelWorkflow
 from workflows.names import RESERVATIONS_QUEUE, UNVERSIONED_BUILD, WEBHOOKS_QUEUE, WORKER_DEPLOYMENT
-from workflows.reservation import ReservationWorkflow
+from workflows.reservation.workflow import ReservationWorkflow
 from workflows.sandbox import SANDBOX
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from temporalio import activity
 
 from directory import Announced, Directory
-from workflows.announcement import AnnounceInput, Announcement
+from workflows.webhook_events import AnnounceInput, Announcement
 
 
 def announced(one: Announcement) -> Announced:

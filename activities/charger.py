@@ -16,7 +16,6 @@ from activities.announcing import announced
 from activities.link import ChargerLink, ChargerLinks, InDoubt, NotSent
 from activities.listening import is_running, listening
 from directory import Directory, LiveReservation
-from workflows.announcement import accepted
 from workflows.messages import (
     IN_DOUBT,
     NOT_SENT,
@@ -31,6 +30,7 @@ from workflows.messages import (
     ReserveNowResult,
     ReserveStatus,
 )
+from workflows.webhook_events import accepted
 
 log = structlog.get_logger(__name__)
 

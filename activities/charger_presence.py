@@ -4,7 +4,7 @@ from functools import partial
 
 from activities.announcing import Announcer
 from directory import Announced, Directory, Presence
-from workflows.announcement import EventType, charger_event_id, event_body
+from workflows.webhook_events import EventType, charger_event_id, event_body
 
 
 class ChargerPresence:

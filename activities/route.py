@@ -11,8 +11,8 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.announcing import announced
 from activities.listening import listening
 from directory import Directory
-from workflows.announcement import LastStep
 from workflows.messages import CHARGER_OFFLINE, Listener, LookInput, PortView, Route
+from workflows.webhook_events import LastStep
 
 
 class RouteFinder:

@@ -21,7 +21,7 @@ from api.services import Here, Services
 from directory import ApiKey, Delivery, Webhook
 from webhooks.signature import new_secret
 from webhooks.target import TargetRefused, checked_addresses, parse
-from workflows.announcement import PING, event_body
+from workflows.webhook_events import PING, event_body
 
 router = APIRouter(prefix="/api/webhooks", tags=["webhooks"], route_class=ApiRoute)
 

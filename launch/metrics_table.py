@@ -11,7 +11,7 @@ import activities.metrics
 import api.metrics
 import gateway.metrics
 from launch import written_table
-from workflows import state_count
+from workflows.reservation import state_count
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "metrics.md"
 

@@ -14,7 +14,7 @@ from directory import Announced, Directory
 from launch.commands.webhooks import Event
 from settings import Settings
 from tests.api.conftest import Caller
-from workflows.announcement import EventType
+from workflows.webhook_events import EventType
 
 WEBHOOKS = "/api/webhooks"
 NEW: dict[str, Any] = {"url": "https://93.184.216.34/berth"}

@@ -12,9 +12,9 @@ import pytest
 from api import reservations_client
 from launch import commands_table, errors_table, events_table, settings_table
 from tests.launch.commands import ROOT
-from workflows.announcement import PING, EventType
 from workflows.messages import ReservationState
-from workflows.state_count import OWN_REASONS
+from workflows.reservation.state_count import OWN_REASONS
+from workflows.webhook_events import PING, EventType
 
 STATES = (ROOT / "docs" / "reference" / "states.md").read_text("utf-8")
 HISTORIES = sorted((ROOT / "tests" / "data" / "histories").glob("*.json"))

@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid5
 
-from workflows.announcement import EventType, charger_event_id, reservation_event_id
+from workflows.webhook_events import EventType, charger_event_id, reservation_event_id
 
 OURS = UUID("6f2a2c0e-5d0b-4b57-9c43-0d4fb6f7a4b1")
 

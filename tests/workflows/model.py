@@ -35,7 +35,6 @@ from temporalio.worker import Worker
 from simulator.personality import STATUSES, Personality
 from simulator.ports import Phase, Port
 from simulator.reservations import Reservation, ReservationTable
-from workflows.announcement import AnnounceInput, Announcement, LastStep, accepted
 from workflows.messages import (
     CHARGER_OFFLINE,
     IN_DOUBT,
@@ -68,9 +67,10 @@ from workflows.messages import (
     TransactionEnded,
     TransactionStarted,
 )
-from workflows.reservation import ReservationWorkflow
+from workflows.reservation.workflow import ReservationWorkflow
 from workflows.revision import REVISION
 from workflows.sandbox import SANDBOX
+from workflows.webhook_events import AnnounceInput, Announcement, LastStep, accepted
 
 OUR_ID = 7
 POLICY = Policy(

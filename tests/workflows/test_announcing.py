@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from tests.workflows.test_use import charge
 from tests.workflows.world import OCCUPIED, SILENCE, UNKNOWN_ID, World
-from workflows.announcement import EventType, reservation_event_id
 from workflows.messages import CancelStatus, ChargerBooted, ReservationState, ReserveStatus
+from workflows.webhook_events import EventType, reservation_event_id
 
 
 async def first_run_id(world: World) -> str:

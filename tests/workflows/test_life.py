@@ -15,7 +15,7 @@ from workflows.messages import (
     ReserveStatus,
 )
 from workflows.names import RESERVATION_STATE
-from workflows.reservation import ReservationWorkflow
+from workflows.reservation.workflow import ReservationWorkflow
 
 
 async def test_an_accepted_reservation_sleeps_three_days_and_expires(world: World) -> None:

@@ -36,7 +36,7 @@ from workflows.messages import (
     Terms,
 )
 from workflows.names import SEARCH_ATTRIBUTES
-from workflows.reservation import ReservationWorkflow
+from workflows.reservation.workflow import ReservationWorkflow
 from workflows.sandbox import SANDBOX
 
 FIXED = settings(

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowHistory
 from tests.workflows.world import World
 from workflows import revision
 from workflows.messages import ReservationStart, ReservationState
-from workflows.reservation import ReservationWorkflow
+from workflows.reservation.workflow import ReservationWorkflow
 
 LATER = revision.REVISION + 1
 

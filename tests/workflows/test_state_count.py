@@ -9,8 +9,8 @@ from temporalio.worker import Replayer
 from tests.workflows.record_histories import HISTORIES, STORIES
 from worker import WORKFLOWS
 from workflows.messages import ReservationState, ReserveStatus
+from workflows.reservation.state_count import NAME, NO_REASON, OCPP_ERROR, OTHER, OWN_REASONS, reason_class
 from workflows.sandbox import SANDBOX
-from workflows.state_count import NAME, NO_REASON, OCPP_ERROR, OTHER, OWN_REASONS, reason_class
 
 
 @pytest.mark.parametrize(

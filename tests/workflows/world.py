@@ -20,7 +20,6 @@ from temporalio.worker import Worker
 
 from launch.temporal_server import TIME_SKIPPING
 from worker import WORKFLOWS
-from workflows.announcement import AnnounceInput, Announcement, LastStep, accepted
 from workflows.messages import (
     CHARGER_OFFLINE,
     IN_DOUBT,
@@ -52,9 +51,10 @@ from workflows.messages import (
     Terms,
 )
 from workflows.names import CHARGER_ID, RESERVATION_ID, RESERVATION_STATE
-from workflows.reservation import ReservationWorkflow
+from workflows.reservation.workflow import ReservationWorkflow
 from workflows.revision import REVISION
 from workflows.sandbox import SANDBOX
+from workflows.webhook_events import AnnounceInput, Announcement, LastStep, accepted
 
 T = TypeVar("T")
 Answer = ReserveNowResult | CancelReservationResult | ChangePasswordResult | NotSentDetail | InDoubtDetail

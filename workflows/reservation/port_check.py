@@ -2,11 +2,11 @@
 
 from temporalio import workflow
 
-from workflows.ledger import Ledger
-from workflows.memory import Concern, Held
 from workflows.messages import PortView, ReservationState
+from workflows.reservation.events import OUT_OF_ORDER
+from workflows.reservation.machine import Ledger
+from workflows.reservation.record import Concern, Held
 from workflows.revision import takes
-from workflows.witness import OUT_OF_ORDER
 
 
 class Inspection:

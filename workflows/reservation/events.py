@@ -2,10 +2,6 @@
 
 from temporalio import workflow
 
-from workflows.announcement import EventType
-from workflows.evidence import Verdict, began_between, is_ours, judge
-from workflows.ledger import Ledger
-from workflows.memory import Concern, Held
 from workflows.messages import (
     ChargerBooted,
     ChargerConnected,
@@ -16,6 +12,10 @@ from workflows.messages import (
     TransactionEnded,
     TransactionStarted,
 )
+from workflows.reservation.machine import Ledger
+from workflows.reservation.record import Concern, Held
+from workflows.reservation.uses import Verdict, began_between, is_ours, judge
+from workflows.webhook_events import EventType
 
 OUT_OF_ORDER = frozenset({"Faulted", "Unavailable"})
 

@@ -4,9 +4,6 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from workflows.announcement import RESERVE_ACCEPTED, EventType
-from workflows.ledger import Ledger
-from workflows.memory import Concern, Doubt, Held
 from workflows.messages import (
     CancelReservationResult,
     CancelStatus,
@@ -17,7 +14,10 @@ from workflows.messages import (
     ReserveStatus,
     Terms,
 )
-from workflows.refusal import CANNOT_RESERVE, reason_of, status_of
+from workflows.reservation.machine import Ledger
+from workflows.reservation.record import Concern, Doubt, Held
+from workflows.reservation.refusal import CANNOT_RESERVE, reason_of, status_of
+from workflows.webhook_events import RESERVE_ACCEPTED, EventType
 
 # Attempts to learn a lost answer: soon at first, then rarely, so that a mute charger is not hammered.
 DOUBT_SPACING = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800)]

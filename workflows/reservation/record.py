@@ -5,7 +5,6 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
-from workflows.announcement import Announcement
 from workflows.messages import (
     ReservationState,
     ReserveNowResult,
@@ -14,6 +13,7 @@ from workflows.messages import (
     Terms,
     TimelineEntry,
 )
+from workflows.webhook_events import Announcement
 
 
 class Held(StrEnum):

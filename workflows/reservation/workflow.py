@@ -16,13 +16,8 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from workflows.announcement import AnnounceInput, Announcement, EventType, LastStep
-from workflows.answers import Answers
 from workflows.charger_call import LOCAL_ATTEMPT, cancel_reservation, look_at_charger, reserve_now
-from workflows.inspection import Inspection
 from workflows.instant import to_the_second
-from workflows.ledger import CancelCommand, Ledger, ReserveCommand
-from workflows.memory import Concern, Held
 from workflows.messages import (
     CancelAnswer,
     CancelRequest,
@@ -50,8 +45,13 @@ from workflows.messages import (
     TransactionEnded,
     TransactionStarted,
 )
+from workflows.reservation.answers import Answers
+from workflows.reservation.events import Witness
+from workflows.reservation.machine import CancelCommand, Ledger, ReserveCommand
+from workflows.reservation.port_check import Inspection
+from workflows.reservation.record import Concern, Held
 from workflows.revision import check_revision, takes
-from workflows.witness import Witness
+from workflows.webhook_events import AnnounceInput, Announcement, EventType, LastStep
 
 ROUTE_SPACING = [timedelta(seconds=s) for s in (1, 2, 4, 8, 16, 30)]
 

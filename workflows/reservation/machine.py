@@ -12,9 +12,7 @@ import structlog
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
-from workflows.announcement import Announcement, EventType, reservation_event_id
 from workflows.instant import to_the_second
-from workflows.memory import Concern, Held, Memory
 from workflows.messages import (
     PENDING,
     CancelAnswer,
@@ -30,8 +28,10 @@ from workflows.messages import (
     TimelineEntry,
 )
 from workflows.names import EXPIRES_AT, PORT_ID, RESERVATION_STATE
-from workflows.refusal import reason_of, status_of
-from workflows.state_count import count_state
+from workflows.reservation.record import Concern, Held, Memory
+from workflows.reservation.refusal import reason_of, status_of
+from workflows.reservation.state_count import count_state
+from workflows.webhook_events import Announcement, EventType, reservation_event_id
 
 FIRST_COMMAND_WITHIN = timedelta(seconds=60)  # update-with-start is not atomic: the update may never come
 TIMELINE_LENGTH = 400
