@@ -126,14 +126,14 @@ class ReservationStart(Record):
     reservation_id: int
     site_id: str | None = None
     policy: Policy = Policy()
-    carried: dict[str, JsonValue] | None = None  # the memory of the run that continued as this one
-    revision: int = 0  # of the steps it takes (workflows/revision.py)
+    carried: dict[str, JsonValue] | None = None  # the record of the run that continued as this one
 
 
 class ReserveRequest(Record):
     """Argument of the update `reserve`."""
 
     terms: Terms
+    request_id: str = ""  # of the caller's request: taken once, however often and by whatever way it comes
     route: Route | None = None  # the API's look-up, a hint
     wait: timedelta = timedelta(seconds=35)  # answers Pending after this
     hold_while_offline: bool = False  # else an offline charger answers Pending at once
@@ -142,7 +142,7 @@ class ReserveRequest(Record):
 
 
 class ReserveAnswer(Record):
-    """Result of the update `reserve`: the charger's word, or Pending."""
+    """Result of the update `reserve`: the charger's answer, or Pending."""
 
     status: ReserveStatus | Pending
     state: ReservationState
@@ -151,8 +151,9 @@ class ReserveAnswer(Record):
 
 
 class CancelRequest(Record):
-    """Argument of the update `cancel`."""
+    """Argument of the update `cancel`, and of the signal if it has one."""
 
+    request_id: str = ""  # as that of a `ReserveRequest`
     wait: timedelta = timedelta(seconds=35)
 
 
@@ -162,6 +163,7 @@ class CancelAnswer(Record):
     status: CancelStatus | Pending
     state: ReservationState
     reason: str | None = None
+    was_live: bool = True  # False: no reservation lived under the number when the cancel's turn came
 
 
 class ForwardCancelInput(Record):
@@ -197,7 +199,7 @@ class PasswordAnswer(Record):
 
 
 class TimelineEntry(Record):
-    """One line of a reservation's story, in words for people; never a token."""
+    """One line of a reservation's timeline, in words for people; never a token."""
 
     at: datetime
     event: str
@@ -236,18 +238,21 @@ class ReserveNowInput(Record):
     call_timeout: timedelta = timedelta(seconds=30)
     write_within: timedelta = timedelta(seconds=10)
     first_run_id: str = ""
-    event_id: str = ""  # under which webhooks are told of an Accepted; empty: it is active already
+    generation: int = 1  # counts the uses of the number within the first run and those that continue it
+    is_repeat: bool = False  # the charger was asked before: an event on its way stands before this frame
+    event_id: str = ""  # of the webhook event of an Accepted; empty: it is active already
+    event_at: AwareDatetime | None = None  # the instant of that event, by the workflow's clock
     site_id: str | None = None
 
 
 class ReserveNowResult(Record):
-    """What the charger said to ReserveNow: a status, or a CALLERROR."""
+    """The charger's answer to ReserveNow: a status, or a CALLERROR."""
 
     status: ReserveStatus | None = None
     error: str | None = None  # a CALLERROR code, or "InvalidResponse"
     reason: str | None = None  # statusInfo.reasonCode, or "ReservedByOther" when no frame was sent
     sent: bool = True  # False: answered by Berth, the charger never saw a frame
-    is_untold: bool = False  # accepted, and webhooks could not be told
+    is_event_lost: bool = False  # accepted, and its webhook event could not be stored
 
 
 class CancelReservationInput(Record):
@@ -259,13 +264,15 @@ class CancelReservationInput(Record):
     call_timeout: timedelta = timedelta(seconds=30)
     write_within: timedelta = timedelta(seconds=10)
     unless_live: bool = False  # refuse when a reservation of ours lives under the number
+    moving_to: int | None = None  # the port number of a move: refused while another reservation holds it
 
 
 class CancelReservationResult(Record):
-    """What the charger said to CancelReservation: a status, or a CALLERROR."""
+    """The charger's answer to CancelReservation: a status, or a CALLERROR."""
 
     status: CancelStatus | None = None
     error: str | None = None
+    is_port_held: bool = False  # no frame was sent: another reservation holds the port `moving_to`
 
 
 class ChangePasswordInput(Record):
@@ -278,7 +285,7 @@ class ChangePasswordInput(Record):
 
 
 class ChangePasswordResult(Record):
-    """What the charger said to its new password; no status: nothing that can be understood."""
+    """The charger's answer to its new password; no status: nothing that can be understood."""
 
     status: PasswordStatus | None = None
     reason: str | None = None  # its own word for a refusal, a CALLERROR as "OcppError:…", "InvalidResponse"
@@ -297,7 +304,9 @@ CHARGER_OFFLINE = "ChargerOffline"
 class NotSentDetail(Record):
     """Why a frame was not written."""
 
-    cause: Literal["wrong_gateway", "not_connected", "not_ready", "too_late", "socket_closed", "live"]
+    cause: Literal[
+        "wrong_gateway", "not_connected", "not_ready", "too_late", "socket_closed", "live", "events_waiting"
+    ]
 
 
 class InDoubtDetail(Record):
@@ -307,8 +316,8 @@ class InDoubtDetail(Record):
     after: timedelta = timedelta(0)  # from the write to the end of the socket or of the wait
 
 
-class Listener(Record):
-    """A run that wants to hear of its charger's events: a row of `directory.live`."""
+class Subscription(Record):
+    """A run that its charger's events are sent to: a row of `directory.subscriptions`."""
 
     charger_id: int
     reservation_id: int
@@ -317,38 +326,36 @@ class Listener(Record):
 
 
 class LookInput(Record):
-    """Argument of the local activity `LookAtCharger`."""
+    """Argument of `LookAtCharger`."""
 
     charger_id: int
     port_number: int | None
 
 
-class ForgetInput(Record):
-    """Argument of the local activity `ForgetListener`."""
-
-    charger_id: int
-    reservation_id: int
-    first_run_id: str
-
-
 class PortView(Record):
-    """Result of `LookAtCharger`: what the directory knows of a charger and one of its ports now."""
+    """Result of `LookAtCharger`: what the database knows of a charger and one of its ports now."""
 
     route: Route | None  # None = offline
     ready_for: timedelta = timedelta(0)  # how long its socket has been ready
     protocol: str | None = None  # "ocpp1.6" | "ocpp2.0.1", while connected
     status: str | None = None  # the port's last reported status
-    status_at: datetime | None = None  # when Berth was told (its own clock)
+    status_at: datetime | None = None  # when it was reported, by the gateway's clock
+    events_waiting: bool = False  # events of this workflow are stored and not delivered yet
 
 
 # --- signals: facts reported by the gateway -------------------------------------------------------
 
 
 class Event(Record):
-    """Base of the events. `first_run_id` names the run that listens; others ignore it."""
+    """Base of the events. `first_run_id` names the run that subscribed; others ignore it.
+
+    `generation` says, by the order of the database's transactions and no clock, which frame the charger had
+    got when the event was stored: the `ReserveNowInput.generation` of the last one, 0 before the first.
+    """
 
     event_id: int = 0  # our own id, increasing per charger; 0 = not stored, may repeat
     first_run_id: str = ""
+    generation: int | None = None  # None: of a gateway that does not say; taken as the present one
     at: AwareDatetime  # when the gateway received it
 
 
@@ -363,10 +370,13 @@ class ChargerBooted(Event):
 
 
 class PortStatusChanged(Event):
-    """A port reports another status than before. Nobody is told of Reserved: it is what they expect."""
+    """A port reports another status than before, or its first one since the charger connected or booted.
+
+    A change to Reserved is not sent: it is what a reservation expects.
+    """
 
     port_number: int
-    before: str | None = None
+    before: str | None = None  # equal to `status`: the first report, and no change
     status: str  # 1.6 ChargePointStatus, or the status derived from a 2.0.1 EVSE's connectors
 
 
@@ -376,10 +386,12 @@ class TransactionStarted(Event):
     transaction_id: str
     port_number: int
     reservation_id: int | None = None
+    is_id_live: bool = True  # a live reservation of this charger has that number
+    is_known: bool = False  # it had been reported before the frame of this `generation` was sent
     id_tag: str | None = None
     parent_id_tag: str | None = None
     started_at: AwareDatetime | None = None  # the charger's own timestamp
-    offline: bool = False
+    offline: bool = False  # reported from an offline queue: it began by its own time, not by its receipt
 
 
 class TransactionEnded(Event):
@@ -387,6 +399,12 @@ class TransactionEnded(Event):
 
     transaction_id: str
     port_number: int | None = None
+
+
+class PortReservedByOther(Event):
+    """The charger accepted another reservation of the same port: it no longer holds this one, or holds both."""
+
+    port_number: int
 
 
 class ReservationEnded(Event):

@@ -1,6 +1,6 @@
-"""What webhooks are told: the events, their ids, their bodies. Never a token in them.
+"""The events that are sent to webhooks: their types, ids and bodies. Never a token in them.
 
-An event's id follows from what happened, so that a step that is taken twice tells of one event.
+An event's id follows from what happened, so that a step that is taken twice makes one event.
 """
 
 import hashlib
@@ -15,7 +15,6 @@ from pydantic.alias_generators import to_camel
 
 from workflows.instant import instant
 from workflows.messages import (
-    ForgetInput,
     Record,
     ReservationState,
     ReserveNowInput,
@@ -26,7 +25,7 @@ _OURS = UUID("6f2a2c0e-5d0b-4b57-9c43-0d4fb6f7a4b1")
 
 
 class EventType(StrEnum):
-    """What a webhook can be told of."""
+    """The types a webhook can subscribe to."""
 
     RESERVATION_ACTIVE = "reservation.active"
     RESERVATION_USED = "reservation.used"
@@ -47,8 +46,8 @@ PING = "ping"
 """The type of an event that somebody asked for, to see whether a webhook works."""
 
 
-class Announcement(Record):
-    """An event of a reservation, as its workflow tells of it."""
+class WebhookEvent(Record):
+    """An event of a reservation, as its workflow makes it."""
 
     event_id: str
     type: EventType
@@ -84,21 +83,30 @@ class Announcement(Record):
 class AnnounceInput(Record):
     """Argument of the activity `Announce`."""
 
-    announcements: tuple[Announcement, ...]
+    events: tuple[WebhookEvent, ...]
 
 
-class LastStep(ForgetInput):
-    """Argument of the local activity `ForgetListener`, with what is left to announce."""
+class UnsubscribeInput(Record):
+    """Argument of the activity `Unsubscribe`, with the webhook events that are left to enqueue."""
 
-    announcements: tuple[Announcement, ...] = ()
+    charger_id: int
+    reservation_id: int
+    first_run_id: str
+    events: tuple[WebhookEvent, ...] = ()
 
 
-def accepted(request: ReserveNowInput, at: datetime) -> Announcement:
-    """That the charger accepted `request`: the gateway tells of it, so that the caller waits for nothing."""
-    return Announcement(
+def active_event(request: ReserveNowInput) -> WebhookEvent | None:
+    """That the charger accepted `request`; None when the reservation was active before.
+
+    The gateway enqueues it, so that the caller waits for nothing. Its instant is the workflow's, like those
+    of all other events: the times of one reservation never run backwards, whatever a gateway's clock says.
+    """
+    if not request.event_id or request.event_at is None:
+        return None
+    return WebhookEvent(
         event_id=request.event_id,
         type=EventType.RESERVATION_ACTIVE,
-        at=at,
+        at=request.event_at,
         charger_id=request.charger_id,
         reservation_id=request.reservation_id,
         site_id=request.site_id,
