@@ -6,7 +6,13 @@ from typing import TypeVar
 from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    TimeoutError,
+    TimeoutType,
+    is_cancelled_exception,
+)
 
 from workflows.messages import (
     IN_DOUBT,
@@ -25,25 +31,53 @@ from workflows.messages import (
     Route,
 )
 
-_Result = TypeVar("_Result", bound=BaseModel)
+_Result = TypeVar("_Result")
 
 # A repeat is the workflow's decision: it alone knows what the charger may hold by then.
 _ONCE = RetryPolicy(maximum_attempts=1)
 _MARGIN = timedelta(seconds=10)
 
-LOCAL_ATTEMPT = timedelta(seconds=5)
-"""What one attempt of a local activity, a statement or two of the directory's, may take."""
+_LOCAL_ATTEMPT = timedelta(seconds=1)  # a statement or two of the database
+
+# The database is away: no workflow task waits for it, and its return is noticed within seconds.
+STATEMENT_WITHIN = timedelta(seconds=5)
+DATABASE_AWAY = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=10)
+)
 
 
 async def look_at_charger(charger_id: int, port_number: int | None = None) -> PortView:
-    """What the directory knows of the charger and of that port; asked until it answers."""
-    view: PortView = await workflow.execute_local_activity(
+    """What the database knows of the charger and of that port; asked until it answers."""
+    look = LookInput(charger_id=charger_id, port_number=port_number)
+    try:
+        return await ask_locally("LookAtCharger", look, PortView)
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+    view: PortView = await workflow.execute_activity(
         "LookAtCharger",
-        LookInput(charger_id=charger_id, port_number=port_number),
+        look,
         result_type=PortView,
-        start_to_close_timeout=LOCAL_ATTEMPT,
+        start_to_close_timeout=STATEMENT_WITHIN,
+        retry_policy=DATABASE_AWAY,
+        summary="the database does not answer",
     )
     return view
+
+
+async def ask_locally(activity: str, argument: BaseModel, result_type: type[_Result]) -> _Result:
+    """One short attempt of an activity in this very workflow task. Raises ActivityError.
+
+    No more than one: all the while it holds the task, and with it a place that other workflows wait for.
+    """
+    result: _Result = await workflow.execute_local_activity(
+        activity,
+        argument,
+        result_type=result_type,
+        schedule_to_close_timeout=_LOCAL_ATTEMPT,
+        retry_policy=_ONCE,
+    )
+    return result
 
 
 async def reserve_now(

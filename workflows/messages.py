@@ -109,6 +109,7 @@ class Policy(Record):
     settle: timedelta = timedelta(seconds=60)
     connection_timeout: timedelta = timedelta(seconds=120)
     linger: timedelta = timedelta(hours=24)
+    quiet: timedelta = timedelta(seconds=1)  # for the last events, before a run closes
     # Real time in tests with skipped time, hence adjustable (not settings).
     schedule_to_start: timedelta = timedelta(seconds=5)
     heartbeat_timeout: timedelta = timedelta(seconds=10)
@@ -356,6 +357,7 @@ class Event(Record):
     event_id: int = 0  # our own id, increasing per charger; 0 = not stored, may repeat
     first_run_id: str = ""
     generation: int | None = None  # None: of a gateway that does not say; taken as the present one
+    epoch: int | None = None  # of the socket on which it was reported; grows with each of a charger's sockets
     at: AwareDatetime  # when the gateway received it
 
 
@@ -402,7 +404,7 @@ class TransactionEnded(Event):
 
 
 class PortReservedByOther(Event):
-    """The charger accepted another reservation of the same port: it no longer holds this one, or holds both."""
+    """The charger accepted another reservation of the same port: it has replaced this one, or holds both."""
 
     port_number: int
 

@@ -92,6 +92,7 @@ class UnsubscribeInput(Record):
     charger_id: int
     reservation_id: int
     first_run_id: str
+    generation: int  # of the last ReserveNow: the subscription of a later one is left alone
     events: tuple[WebhookEvent, ...] = ()
 
 

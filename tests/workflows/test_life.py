@@ -166,12 +166,12 @@ async def test_a_reserve_that_meets_the_last_step_of_a_run_is_served_at_once(wor
     world.charger.memory_gate.clear()
     await world.cancel()
     await world.charger.telling.wait()
-    again = asyncio.create_task(world.reserve(world.terms(hours=2)))
-    await world.until_commands(1)
-    world.charger.memory_gate.set()
-    answer = await asyncio.wait_for(again, 10)
+    answer = await asyncio.wait_for(world.reserve(world.terms(hours=2)), 10)
     assert answer.status == ReserveStatus.ACCEPTED
     assert world.charger.frames == ["ReserveNow", "CancelReservation", "ReserveNow"]
+    world.charger.memory_gate.set()  # the former use of the number is unsubscribed late
+    assert (await world.snapshot()).state == ReservationState.ACTIVE
+    assert world.charger.listeners
 
 
 async def test_the_same_request_again_is_answered_without_a_frame(world: World) -> None:

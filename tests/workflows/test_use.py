@@ -33,7 +33,7 @@ async def charge(world: World, transaction_id: str = "17", **details: Any) -> No
         ({"id_tag": "rfid-1"}, "the token in other letters"),
         ({"reservation_id": 0, "id_tag": "RFID-1"}, "the token; 0 proves nothing"),
         ({"reservation_id": -1, "id_tag": "RFID-1"}, "the token; -1 proves nothing"),
-        ({"id_tag": "FAMILY-CAR", "parent_id_tag": "family"}, "the group"),
+        ({"id_tag": "FAMILY-CAR", "parent_id_tag": "family", "reservation_id": 7}, "the group, our id"),
     ],
 )
 async def test_a_transaction_uses_the_reservation(world: World, details: dict[str, Any], why: str) -> None:
@@ -72,7 +72,7 @@ async def test_a_whole_charger_reservation_is_used_at_any_port(world: World) -> 
     await charge(world, id_tag="STRANGER", port_number=1)
     assert (await world.snapshot()).violations == 0
     await charge(world, id_tag="RFID-1", port_number=2)
-    assert (await world.handle.result()).state == ReservationState.USED
+    assert (await world.snapshot()).state == ReservationState.USED
 
 
 async def test_after_a_stranger_charged_and_left_the_port_is_reserved_again(world: World) -> None:

@@ -16,10 +16,11 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes, Workfl
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper, WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from launch.temporal_server import TIME_SKIPPING
-from worker import WORKFLOWS
+from workflows.change_password import ChangePasswordWorkflow
+from workflows.forward_cancel import ForwardCancelWorkflow
 from workflows.messages import (
     CHARGER_OFFLINE,
     IN_DOUBT,
@@ -34,7 +35,6 @@ from workflows.messages import (
     ChargerConnected,
     Event,
     InDoubtDetail,
-    Listener,
     LookInput,
     NotSentDetail,
     PasswordStatus,
@@ -48,15 +48,15 @@ from workflows.messages import (
     ReserveStatus,
     Route,
     Snapshot,
+    Subscription,
     Terms,
 )
 from workflows.names import CHARGER_ID, RESERVATION_ID, RESERVATION_STATE
 from workflows.reservation.workflow import ReservationWorkflow
-from workflows.revision import REVISION
-from workflows.sandbox import SANDBOX
-from workflows.webhook_events import AnnounceInput, Announcement, LastStep, accepted
+from workflows.webhook_events import AnnounceInput, UnsubscribeInput, WebhookEvent, active_event
 
 T = TypeVar("T")
+WORKFLOWS = [ReservationWorkflow, ForwardCancelWorkflow, ChangePasswordWorkflow]
 Answer = ReserveNowResult | CancelReservationResult | ChangePasswordResult | NotSentDetail | InDoubtDetail
 
 ACCEPTED = ReserveNowResult(status=ReserveStatus.ACCEPTED)
@@ -68,7 +68,11 @@ SOCKET_DIED = InDoubtDetail(cause="socket_closed", after=timedelta(seconds=1))
 NOT_CONNECTED = NotSentDetail(cause="not_connected")
 
 # Activity time-outs run in real time even while workflow time is skipped.
-QUICK = Policy(schedule_to_start=timedelta(seconds=1), heartbeat_timeout=timedelta(seconds=2))
+QUICK = Policy(
+    schedule_to_start=timedelta(seconds=1),
+    heartbeat_timeout=timedelta(seconds=2),
+    quiet=timedelta(milliseconds=100),
+)
 
 
 SERVER_CONFIG = TIME_SKIPPING | {
@@ -108,7 +112,7 @@ class ScriptedCharger:
         self.cancels_asked = 0
         self.waits = 0
         self.listened_for: list[Terms] = []
-        self.listeners: set[str] = set()
+        self.listeners: dict[str, int] = {}  # generations, by the runs they are of
         self.gate = asyncio.Event()  # closed: the charger thinks about the frame it was sent
         self.gate.set()
         self.memory_gate = asyncio.Event()  # closed: the directory is slow to forget
@@ -116,7 +120,7 @@ class ScriptedCharger:
         self.telling = asyncio.Event()  # the last step has begun
         self.thinking = asyncio.Event()
         self.holds: Terms | None = None
-        self.announced: list[Announcement] = []
+        self.announced: list[WebhookEvent] = []
         self.announcing_fails = False
         self.gone = False  # the gateway has no socket any more, whatever the workflow believes
 
@@ -130,13 +134,13 @@ class ScriptedCharger:
             answer = NOT_CONNECTED
         if not isinstance(answer, NotSentDetail) and getattr(answer, "sent", True):
             self.frames.append("ReserveNow")
-            self.listeners.add(request.first_run_id)
+            self.listeners[request.first_run_id] = request.generation
         if answer == ACCEPTED:
             self.holds = request.terms
             if self.announcing_fails:
-                answer = ACCEPTED.model_copy(update={"is_untold": True})
-            elif request.event_id:
-                self.announced.append(accepted(request, datetime.now(UTC)))
+                answer = ACCEPTED.model_copy(update={"is_event_lost": True})
+            elif event := active_event(request):
+                self.announced.append(event)
         return _said(answer, ReserveNowResult)
 
     @activity.defn(name="CancelReservation")
@@ -161,10 +165,10 @@ class ScriptedCharger:
         return _said(self.password_answer, ChangePasswordResult)
 
     @activity.defn(name="WaitForCharger")
-    async def wait_for_charger(self, listener: Listener) -> Route:
+    async def wait_for_charger(self, subscription: Subscription) -> Route:
         self.waits += 1
-        self.listened_for.append(listener.terms)
-        self.listeners.add(listener.first_run_id)
+        self.listened_for.append(subscription.terms)
+        self.listeners.setdefault(subscription.first_run_id, 0)
         if self.route is None:
             raise ApplicationError("offline", type=CHARGER_OFFLINE, category=ApplicationErrorCategory.BENIGN)
         return self.route
@@ -175,18 +179,20 @@ class ScriptedCharger:
             route=self.route, ready_for=self.ready_for, protocol=self.protocol, status=self.status
         )
 
-    @activity.defn(name="ForgetListener")
-    async def forget_listener(self, forget: LastStep) -> None:
+    @activity.defn(name="Unsubscribe")
+    async def unsubscribe(self, request: UnsubscribeInput) -> bool:
         self.telling.set()
         await self.memory_gate.wait()
-        self.announced += forget.announcements
-        self.listeners.discard(forget.first_run_id)
+        self.announced += request.events
+        if self.listeners.get(request.first_run_id, 0) <= request.generation:
+            self.listeners.pop(request.first_run_id, None)
+        return True
 
     @activity.defn(name="Announce")
     async def announce(self, request: AnnounceInput) -> None:
         if self.announcing_fails:
             raise ApplicationError("the directory is away")
-        self.announced += request.announcements
+        self.announced += request.events
 
     @property
     def events(self) -> list[str]:
@@ -244,10 +250,10 @@ class World:
             activities=[
                 charger.wait_for_charger,
                 charger.look_at_charger,
-                charger.forget_listener,
+                charger.unsubscribe,
                 charger.announce,
             ],
-            workflow_runner=SANDBOX,
+            workflow_runner=UnsandboxedWorkflowRunner(),
         )
 
     @asynccontextmanager
@@ -292,9 +298,7 @@ class World:
         ask = ReserveRequest(terms=terms, route=self.charger.route, wait=wait, **request)
         start = WithStartWorkflowOperation(
             ReservationWorkflow.run,
-            ReservationStart(
-                charger_id=1, ocpp_identity="CP-1", reservation_id=7, policy=policy, revision=REVISION
-            ),
+            ReservationStart(charger_id=1, ocpp_identity="CP-1", reservation_id=7, policy=policy),
             id=self.workflow_id,
             task_queue=self.queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

@@ -1,8 +1,6 @@
-"""What the charger's answers mean for a reservation, and what its silence does."""
+"""What a charger's answer to a frame means for its reservation, and what a missing answer means."""
 
 from datetime import timedelta
-
-from temporalio import workflow
 
 from workflows.messages import (
     CancelReservationResult,
@@ -14,15 +12,16 @@ from workflows.messages import (
     ReserveStatus,
     Terms,
 )
-from workflows.reservation.machine import Ledger
-from workflows.reservation.record import Concern, Doubt, Held
-from workflows.reservation.refusal import CANNOT_RESERVE, reason_of, status_of
+from workflows.reservation.inputs import CancelOutcome, ReserveOutcome
+from workflows.reservation.record import CheckReason, Observed, UncertainRefusal, WaitsFor
+from workflows.reservation.transition import CANNOT_RESERVE, Transition, after, reason_of, status_of
 from workflows.webhook_events import RESERVE_ACCEPTED, EventType
 
 # Attempts to learn a lost answer: soon at first, then rarely, so that a mute charger is not hammered.
-DOUBT_SPACING = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800)]
-QUICK_DEATH = timedelta(seconds=5)  # a socket that dies this soon after our frame died of it
-MAX_QUICK_DEATHS = 3
+UNANSWERED_SPACING = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800)]
+EARLY_DISCONNECT = timedelta(seconds=5)  # a socket that ends this soon after our frame ended by it
+MAX_EARLY_DISCONNECTS = 3
+EVENTS_COME_WITHIN = timedelta(seconds=2)
 
 _REQUEST_REFUSED = frozenset(
     {
@@ -35,167 +34,231 @@ _REQUEST_REFUSED = frozenset(
         "TypeConstraintViolation",
     }
 )
-_NOT_BOOTED = "SecurityError"
+_NOT_BOOTED = "SecurityError"  # of a charger that was not accepted yet (OCPP-J 1.6 §4.2.3)
 
 
-class Answers:
-    """Hears the outcome of each frame, and writes what follows from it into the ledger."""
+def on_reserve_outcome(t: Transition, outcome: ReserveOutcome) -> None:
+    """ReserveNow was answered, or not, or not sent."""
+    result = outcome.result
+    terms = outcome.argument.terms
+    t.record.attempts.generation = outcome.argument.generation
+    t.record.is_subscribed = True
+    was_sent = isinstance(result, InDoubtDetail) or (isinstance(result, ReserveNowResult) and result.sent)
+    if was_sent:
+        attempts = t.record.attempts
+        attempts.first_sent_at = attempts.first_sent_at or outcome.asked_at
+        t.record.reject_offline = False
+        if t.record.routing.route is not None:
+            routing = t.record.routing
+            routing.socket_epoch = max(routing.socket_epoch, t.record.routing.route.epoch)
+    match result:
+        case NotSentDetail():
+            _on_not_sent(t, result)
+        case InDoubtDetail():
+            t.hold(Observed.UNCERTAIN, terms)
+            _on_no_answer(t, "ReserveNow", result)
+        case ReserveNowResult():
+            _on_reserve_result(t, terms, result)
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
 
-    def hear_reserve(self, terms: Terms, answer: ReserveNowResult) -> None:
-        """The charger answered ReserveNow(`terms`)."""
-        m = self._ledger.memory
-        if answer.error == _NOT_BOOTED:
-            self._ledger.note("charger not ready", "sent again after its next boot")
-            m.reason, m.waiting_since = "ChargerNotReady", workflow.now()
-            m.doubts += 1
-            self._retry_later()
-            return
-        said = answer.status or f"CALLERROR {answer.error}"
-        self._ledger.note(
-            "charger answered" if answer.sent else "not sent",
-            f"ReserveNow {said} {answer.reason or ''}".rstrip(),
-        )
-        if not answer.sent:
-            self.refuse_unsent(answer)
-            return
-        self._hear()
-        if answer.status is ReserveStatus.ACCEPTED:
-            self._ledger.hold(Held.YES, terms)
-            m.fallback, m.was_active = None, True
-            m.status, m.evidence = ReserveStatus.ACCEPTED, RESERVE_ACCEPTED
-            self._ledger.forget_concern()
-            if m.state is not ReservationState.ACTIVE:
-                self._ledger.enter(ReservationState.ACTIVE)
-                if answer.is_untold:
-                    self._ledger.announce(EventType.RESERVATION_ACTIVE, terms)
-                else:
-                    self._ledger.count_event(EventType.RESERVATION_ACTIVE)
-            change, m.refused_change = m.refused_change, None
-            if change is None:
-                self._ledger.answer_asks(ReserveStatus.ACCEPTED)
-            else:
-                self._ledger.show_terms(terms)
-                self._ledger.answer_asks(status_of(change), reason_of(change))
-        elif _may_hold(answer.error):
-            self._ledger.hold(Held.MAYBE, terms)
-            m.doubt = Doubt(answer=answer, again=False)
-        elif m.held is Held.NOTHING:
-            self.accept_refusal(answer)
-        else:
-            # Some chargers drop the former reservation before they refuse the new content.
-            m.held, m.doubt = Held.MAYBE, Doubt(answer=answer, again=True)
+def on_cancel_outcome(t: Transition, outcome: CancelOutcome) -> None:
+    """CancelReservation was answered, or not, or not sent."""
+    result = outcome.result
+    match result:
+        case NotSentDetail():
+            _on_not_sent(t, result)
+        case InDoubtDetail():
+            t.record.attempts.is_cancel_unanswered = True
+            t.record.observed = Observed.UNCERTAIN
+            _on_no_answer(t, "CancelReservation", result)
+        case CancelReservationResult(is_port_held=True):
+            t.note("not sent", "another reservation holds the port to move to")
+            refuse_unsent(
+                t,
+                ReserveNowResult(status=ReserveStatus.OCCUPIED, reason="ReservedByOther", sent=False),
+            )
+        case CancelReservationResult():
+            _on_cancel_result(t, result)
 
-    def refuse_unsent(self, answer: ReserveNowResult) -> None:
-        """Berth itself refused: whatever the charger holds, it holds on."""
-        m = self._ledger.memory
-        if m.held is Held.NOTHING:
-            self.accept_refusal(answer)
-        elif m.fallback is not None:
-            m.wanted, m.fallback = m.fallback, None
-            self._ledger.note("change refused", "the former reservation stays")
-            self._ledger.show_terms(m.wanted)
-            self._ledger.answer_asks(status_of(answer), reason_of(answer))
-        else:
-            m.doubt = Doubt(answer=answer, again=False)
 
-    def accept_refusal(self, answer: ReserveNowResult) -> None:
-        """The charger refused and holds nothing of ours."""
-        m = self._ledger.memory
-        status, reason = status_of(answer), reason_of(answer)
-        if m.fallback is not None and workflow.now() >= m.fallback.expires_at:
-            m.evidence = "timer"
-            self._ledger.end(ReservationState.EXPIRED, None, status, reason)
-            return
-        if m.fallback is not None:
-            self._ledger.note("change refused", "restoring the former reservation")
-            m.wanted, m.fallback, m.refused_change = m.fallback, None, answer
-            return
-        m.status, m.evidence = status, f"ReserveNow {answer.status or answer.error}"
-        if m.refused_change is not None:
-            self._ledger.end(ReservationState.REMOVED, "ChangeRefused")
-        elif m.was_active:
-            self._ledger.end(ReservationState.REMOVED, "LostByCharger", status, reason)
-        else:
-            self._ledger.end(ReservationState.REJECTED, reason, status, reason)
+def refuse_unsent(t: Transition, answer: ReserveNowResult) -> None:
+    """Berth itself refused: whatever the charger holds, it goes on holding."""
+    r = t.record
+    if r.observed is Observed.NOTHING:
+        _accept_refusal(t, answer)
+    elif r.fallback is not None:
+        r.desired, r.fallback = r.fallback, None
+        t.note("change refused", "the former reservation stays")
+        t.show_terms(r.desired)
+        t.answer_reserves(status_of(answer), reason_of(answer))
+    else:
+        r.uncertain_refusal = UncertainRefusal(answer=answer, again=False)
 
-    def hear_cancel(self, answer: CancelReservationResult) -> None:
-        """The charger answered CancelReservation; Rejected means that it holds nothing under our number."""
-        m = self._ledger.memory
-        self._ledger.note(
-            "charger answered", f"CancelReservation {answer.status or f'CALLERROR {answer.error}'}"
-        )
-        any_answer_will_do = m.ending is ReservationState.REMOVED or (
-            m.doubt is not None and not m.doubt.again
-        )
-        if _may_hold(answer.error) and not any_answer_will_do:
-            m.held, m.cancel_in_doubt = Held.MAYBE, True
-            m.doubts += 1
-            if not m.state.is_end:
-                self._ledger.enter(ReservationState.UNKNOWN, f"OcppError:{answer.error}")
-            self._retry_later()
-            return
-        self._hear()
-        # Rejected after a lost answer: the first try may have done it.
-        accepted = answer.status is CancelStatus.ACCEPTED or m.cancel_in_doubt
-        certain = m.held is Held.YES
-        m.held, m.cancel_in_doubt, m.tidy = Held.NOTHING, False, False
-        if m.doubt is not None:
-            doubt, m.doubt = m.doubt, None
-            if not (accepted and doubt.again):
-                self.accept_refusal(doubt.answer)
-        elif m.ending is ReservationState.CANCELLED and not accepted and certain:
-            # It holds nothing under this number; perhaps a driver was quicker and the word is on its way.
-            m.ending = None
-            self._ledger.worry(Concern.CANCEL_REFUSED)
-            self._ledger.enter(ReservationState.UNKNOWN, "UnknownReservation")
-            self._ledger.answer_cancels(CancelStatus.REJECTED, "UnknownReservation")
-        elif m.ending is not None:
-            m.evidence = f"CancelReservation {answer.status or answer.error}"
 
-    def _hear(self) -> None:
-        """The charger spoke: nothing is in the way any more."""
-        m = self._ledger.memory
-        m.doubts, m.quick_deaths, m.route_failures = 0, 0, 0
-        m.failed_route, m.waiting_since = None, None
+def _on_reserve_result(t: Transition, terms: Terms, answer: ReserveNowResult) -> None:
+    r = t.record
+    if answer.error == _NOT_BOOTED:
+        t.note("charger not ready", "sent again after its next boot")
+        r.reason, r.routing.waits_for, r.routing.waiting_since = "ChargerNotReady", WaitsFor.BOOT, t.now
+        r.attempts.unanswered_count += 1
+        _retry_later(t)
+        return
+    said = answer.status or f"CALLERROR {answer.error}"
+    t.note(
+        "charger answered" if answer.sent else "not sent",
+        f"ReserveNow {said} {answer.reason or ''}".rstrip(),
+    )
+    if not answer.sent:
+        refuse_unsent(t, answer)
+        return
+    _note_answered(t)
+    if answer.status is ReserveStatus.ACCEPTED:
+        _on_accepted(t, terms, answer)
+    elif _may_hold(answer.error):
+        t.hold(Observed.UNCERTAIN, terms)
+        r.uncertain_refusal = UncertainRefusal(answer=answer, again=False)
+    elif r.observed is Observed.NOTHING:
+        _accept_refusal(t, answer)
+    else:
+        # Some chargers drop the former reservation before they refuse the new content.
+        r.observed = Observed.UNCERTAIN
+        r.uncertain_refusal = UncertainRefusal(answer=answer, again=True)
 
-    def lose_route(self, why: NotSentDetail) -> None:
-        """Nothing was written: safe, route again."""
-        m = self._ledger.memory
-        self._ledger.note("not sent", why.cause.replace("_", " "))
-        m.failed_route, m.route = m.route, None
-        m.route_failures += 1
 
-    def lose_answer(self, action: str, why: InDoubtDetail) -> None:
-        """Written, and no answer came: in doubt is not refused."""
-        m = self._ledger.memory
-        self._ledger.note("answer lost", f"{action}: {why.cause.replace('_', ' ')}")
-        m.doubts += 1
-        quick = why.cause == "socket_closed" and why.after < QUICK_DEATH
-        m.quick_deaths = m.quick_deaths + 1 if quick else 0
-        if why.cause != "timeout":
-            m.route = None
-        if m.quick_deaths >= MAX_QUICK_DEATHS:
-            self._give_up(action)
-            return
-        if not m.state.is_end:
-            self._ledger.enter(ReservationState.UNKNOWN, "NoResponse")
-        self._retry_later()
+def _on_accepted(t: Transition, terms: Terms, answer: ReserveNowResult) -> None:
+    r = t.record
+    t.hold(Observed.HELD, terms)
+    r.fallback, r.was_active = None, True
+    r.status, r.evidence = ReserveStatus.ACCEPTED, RESERVE_ACCEPTED
+    r.is_status_stale, r.possible_use = False, None
+    t.clear_check()
+    if r.state is not ReservationState.ACTIVE:
+        t.enter(ReservationState.ACTIVE)
+        if answer.is_event_lost:
+            t.add_webhook_event(EventType.RESERVATION_ACTIVE, terms)
+        else:  # the gateway stored it with the answer
+            t.count_webhook_event(EventType.RESERVATION_ACTIVE)
+    change, r.refused_change = r.refused_change, None
+    if change is None:
+        t.answer_reserves(ReserveStatus.ACCEPTED)
+    else:
+        t.show_terms(terms)
+        t.answer_reserves(status_of(change), reason_of(change))
 
-    def _retry_later(self) -> None:
-        m = self._ledger.memory
-        m.retry_at = workflow.now() + DOUBT_SPACING[min(max(m.doubts - 1, 0), len(DOUBT_SPACING) - 1)]
 
-    def _give_up(self, action: str) -> None:
-        m = self._ledger.memory
-        m.held, m.tidy = Held.NOTHING, False
-        m.evidence = f"{MAX_QUICK_DEATHS} sockets died on {action}"
-        if not m.state.is_end:
-            self._ledger.end(ReservationState.FAILED, "ChargerFailsOnCommand")
+def _accept_refusal(t: Transition, answer: ReserveNowResult) -> None:
+    """The charger refused and holds nothing of ours."""
+    r = t.record
+    status, reason = status_of(answer), reason_of(answer)
+    if r.fallback is not None and t.now >= r.fallback.expires_at:
+        r.evidence = "timer"
+        t.end(ReservationState.EXPIRED, None, status, reason)
+        return
+    if r.fallback is not None:
+        t.note("change refused", "restoring the former reservation")
+        r.desired, r.fallback, r.refused_change = r.fallback, None, answer
+        return
+    r.status, r.evidence = status, f"ReserveNow {answer.status or answer.error}"
+    if r.refused_change is not None:
+        t.end(ReservationState.REMOVED, "ChangeRefused")
+    elif r.was_active:
+        t.end(ReservationState.REMOVED, "LostByCharger", status, reason)
+    else:
+        t.end(ReservationState.REJECTED, reason, status, reason)
+
+
+def _on_cancel_result(t: Transition, answer: CancelReservationResult) -> None:
+    """Rejected means that the charger holds nothing under our number (OCPP 2.0.1 H02.FR.01)."""
+    r, attempts = t.record, t.record.attempts
+    t.note("charger answered", f"CancelReservation {answer.status or f'CALLERROR {answer.error}'}")
+    is_removal = r.ending is not None and r.ending.state is ReservationState.REMOVED
+    is_cancel = r.ending is not None and r.ending.state is ReservationState.CANCELLED
+    refusal = r.uncertain_refusal
+    any_answer_will_do = is_removal or (refusal is not None and not refusal.again)
+    if _may_hold(answer.error) and not any_answer_will_do:
+        r.observed, attempts.is_cancel_unanswered = Observed.UNCERTAIN, True
+        attempts.unanswered_count += 1
+        if not r.state.is_end:
+            t.enter(ReservationState.UNKNOWN, f"OcppError:{answer.error}")
+        _retry_later(t)
+        return
+    _note_answered(t)
+    # Rejected after a lost answer: the first attempt may have done it.
+    accepted = answer.status is CancelStatus.ACCEPTED or attempts.is_cancel_unanswered
+    was_certain = r.observed is Observed.HELD
+    r.observed, attempts.is_cancel_unanswered = Observed.NOTHING, False
+    if r.state.is_end:
+        r.needs_cleanup_cancel = False
+        if r.state is ReservationState.USED:
+            r.watch_until = None
+    elif refusal is not None:
+        r.uncertain_refusal = None
+        if not (accepted and refusal.again):
+            _accept_refusal(t, refusal.answer)
+    elif is_cancel and was_certain and not accepted:
+        # It holds nothing under this number; perhaps a driver was quicker and the report is on its way.
+        r.ending = None
+        t.schedule_check(CheckReason.CANCEL_REFUSED)
+        t.enter(ReservationState.UNKNOWN, "UnknownReservation")
+        t.answer_cancels(CancelStatus.REJECTED, "UnknownReservation")
+    elif r.ending is not None:
+        r.evidence = f"CancelReservation {answer.status or answer.error}"
+
+
+def _note_answered(t: Transition) -> None:
+    """The charger answered: nothing is in the way any more."""
+    attempts, routing = t.record.attempts, t.record.routing
+    attempts.unanswered_count, attempts.early_disconnects = 0, 0
+    routing.failure_count, routing.failed_route = 0, None
+    routing.waits_for = routing.waiting_since = None
+
+
+def _on_not_sent(t: Transition, why: NotSentDetail) -> None:
+    """Nothing was written: safe, route again."""
+    t.note("not sent", why.cause.replace("_", " "))
+    routing = t.record.routing
+    if why.cause == "events_waiting":
+        # A use may be among them. They are on their way, and come before the next attempt.
+        t.record.attempts.retry_at = t.now + EVENTS_COME_WITHIN
+        return
+    routing.failed_route, routing.route = routing.route, None
+    routing.failure_count += 1
+
+
+def _on_no_answer(t: Transition, action: str, why: InDoubtDetail) -> None:
+    """Written, and no answer came: in doubt is not refused (ocpp.md §9.2)."""
+    r, attempts = t.record, t.record.attempts
+    t.note("answer lost", f"{action}: {why.cause.replace('_', ' ')}")
+    attempts.unanswered_count += 1
+    is_early = why.cause == "socket_closed" and why.after < EARLY_DISCONNECT
+    attempts.early_disconnects = attempts.early_disconnects + 1 if is_early else 0
+    if why.cause != "timeout":
+        r.routing.route = None
+    if attempts.early_disconnects >= MAX_EARLY_DISCONNECTS:
+        _give_up(t, action)
+        return
+    if not r.state.is_end:
+        t.enter(ReservationState.UNKNOWN, "NoResponse")
+    _retry_later(t)
+
+
+def _retry_later(t: Transition) -> None:
+    attempts = t.record.attempts
+    attempts.retry_at = after(t.now, UNANSWERED_SPACING, attempts.unanswered_count)
+
+
+def _give_up(t: Transition, action: str) -> None:
+    """A charger that dies of our frame is let alone."""
+    r = t.record
+    r.observed, r.needs_cleanup_cancel = Observed.NOTHING, False
+    evidence = f"{MAX_EARLY_DISCONNECTS} sockets died on {action}"
+    if r.state.is_end:
+        r.watch_until = None
+    else:
+        r.evidence = evidence
+        t.end(ReservationState.FAILED, "ChargerFailsOnCommand")
 
 
 def _may_hold(error: str | None) -> bool:
-    """Trouble inside the charger, or rubbish: it may have done what was asked all the same."""
+    """Trouble inside the charger, or an answer that is none: it may have done what was asked all the same."""
     return error is not None and error not in CANNOT_RESERVE | _REQUEST_REFUSED

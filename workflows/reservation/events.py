@@ -1,141 +1,246 @@
-"""What the charger's own reports mean for a reservation."""
-
-from temporalio import workflow
+"""What the charger's own reports mean for a reservation. They come in the order of the database's ids."""
 
 from workflows.messages import (
     ChargerBooted,
     ChargerConnected,
     Event,
+    PortReservedByOther,
     PortStatusChanged,
     ReservationEnded,
     ReservationState,
+    Terms,
     TransactionEnded,
     TransactionStarted,
 )
-from workflows.reservation.machine import Ledger
-from workflows.reservation.record import Concern, Held
-from workflows.reservation.uses import Verdict, began_between, is_ours, judge
+from workflows.reservation.record import CheckReason, Observed, PossibleUse, WaitsFor
+from workflows.reservation.transition import Transition
+from workflows.reservation.uses import Verdict, Window, is_ours, judge, shows_release
 from workflows.webhook_events import EventType
 
 OUT_OF_ORDER = frozenset({"Faulted", "Unavailable"})
 
 
-class Witness:
-    """Hears events, in order, and writes what follows from them into the ledger."""
+def on_event(t: Transition, event: Event) -> None:
+    """Take one event; another run's, a repeated one and one older than our first frame change nothing.
 
-    def __init__(self, ledger: Ledger, first_run_id: str) -> None:
-        self._ledger = ledger
-        self._first_run_id = first_run_id
-        self._start = ledger.start
-        self._policy = ledger.start.policy
+    What is older the database says, by the generation it gave; no clock is asked.
+    """
+    r = t.record
+    if event.first_run_id not in ("", t.first_run_id):
+        return
+    if 0 < event.event_id <= r.last_event_id:
+        return
+    r.last_event_id = max(r.last_event_id, event.event_id)
+    _notice_socket(t, event.epoch)
+    if isinstance(event, ChargerConnected):
+        _on_connected(t, event)
+    elif r.attempts.first_sent_at is not None and (
+        event.generation is None or event.generation >= r.attempts.generation
+    ):
+        _on_report(t, event)
 
-    def hear(self, event: Event) -> None:
-        """Take one event; another run's, a repeated one and one older than our first frame change nothing."""
-        m = self._ledger.memory
-        if event.first_run_id not in ("", self._first_run_id):
-            return
-        if 0 < event.event_id <= m.last_event_id:
-            return
-        m.last_event_id = max(m.last_event_id, event.event_id)
-        if isinstance(event, ChargerConnected):
-            self._on_connected(event)
-        elif m.first_sent_at is not None and event.at >= m.first_sent_at:
-            self._on_event(event)
 
-    def _on_connected(self, event: ChargerConnected) -> None:
-        m = self._ledger.memory
-        if m.route is None or event.route.epoch > m.route.epoch:
-            self._ledger.charger_is_back(event.route)
-        if m.concern is not None or m.linger_until is not None:
-            m.look_at = workflow.now() + self._policy.settle
+def _on_report(t: Transition, event: Event) -> None:
+    match event:
+        case TransactionStarted():
+            _on_transaction_started(t, event)
+        case TransactionEnded():
+            _on_transaction_ended(t, event)
+        case ChargerBooted():
+            _on_booted(t)
+        case PortStatusChanged():
+            _on_port_status(t, event)
+        case PortReservedByOther():
+            _on_port_reserved_by_other(t, event)
+        case ReservationEnded() if event.reservation_id == t.start.reservation_id:
+            _on_reservation_ended(t, event)
 
-    def _on_event(self, event: Event) -> None:
-        m = self._ledger.memory
-        match event:
-            case TransactionStarted():
-                self._on_transaction(event)
-            case TransactionEnded(transaction_id=ended) if ended == m.foreign_transaction:
-                m.foreign_transaction = None
-                if self._ledger.is_in_place:
-                    self._ledger.worry(Concern.FOREIGN_USE)
-            case ChargerBooted():
-                self._ledger.note("charger restarted")
-                if m.reason == "ChargerNotReady":
-                    m.retry_at = None
-                # A boot explains an Available better than a driver's card.
-                if self._ledger.is_in_place and m.concern in (None, Concern.AVAILABLE):
-                    self._ledger.worry(Concern.RESTARTED)
-            case PortStatusChanged():
-                self._on_port_status(event)
-            case ReservationEnded() if event.reservation_id == self._start.reservation_id:
-                self._on_reservation_ended(event)
 
-    def _on_transaction(self, event: TransactionStarted) -> None:
-        m = self._ledger.memory
-        if m.first_sent_at is None or (m.state.is_end and m.linger_until is None):
-            return
-        # While a change is in doubt the former terms may still be the ones in force.
-        possible = [
-            terms
-            for terms in (m.held_terms or m.wanted, m.fallback)
-            if terms is not None
-            and began_between(event, m.first_sent_at, terms.expires_at, self._policy.expiry_grace)
-        ]
-        verdicts = {judge(event, self._start.reservation_id, terms) for terms in possible}
-        if Verdict.USED in verdicts:
-            m.transaction_id = event.transaction_id
-            foreign = event.id_tag is not None and not any(is_ours(event, terms) for terms in possible)
-            m.evidence = f"transaction {event.transaction_id}" + (", by a foreign token" if foreign else "")
-            self._ledger.note("charger reports", m.evidence)
-            m.held = Held.NOTHING
-            self._ledger.end(ReservationState.USED)
-        elif Verdict.VIOLATED in verdicts and event.transaction_id != m.foreign_transaction:
-            m.violations += 1
-            m.foreign_transaction = event.transaction_id
-            evidence = f"transaction {event.transaction_id} by a foreign token on the reserved port"
-            self._ledger.note("violated", evidence)
-            self._ledger.announce(
-                EventType.RESERVATION_VIOLATED,
-                m.held_terms or m.wanted,
-                evidence=evidence,
-                transaction_id=event.transaction_id,
-            )
+# --- the charger comes, goes and boots ------------------------------------------------------------------
 
-    def _on_port_status(self, event: PortStatusChanged) -> None:
-        m = self._ledger.memory
-        if m.held_terms is None or event.port_number != m.held_terms.port_number:
-            return
-        self._ledger.note("port status", event.status)
-        if "Reserved" in (event.before, event.status):
-            m.reserved_shown = True
-        if not self._ledger.is_in_place:
-            return
-        if event.status in OUT_OF_ORDER:
-            self._ledger.worry(Concern.OUT_OF_ORDER)
-        elif m.concern is Concern.OUT_OF_ORDER:
-            self._ledger.worry(Concern.RECOVERED)
-        elif event.status == "Reserved" and m.concern is Concern.AVAILABLE:
-            self._ledger.forget_concern()
-        elif event.status == "Available":
-            # An older concern explains it, and is looked at anew: the port was busy meanwhile.
-            self._ledger.worry(m.concern or Concern.AVAILABLE)
 
-    def _on_reservation_ended(self, event: ReservationEnded) -> None:
-        m = self._ledger.memory
-        if m.state.is_end or m.held is Held.NOTHING or m.held_terms is None:
-            return
-        self._ledger.note("charger reports", f"reservation {event.status}")
-        is_early = workflow.now() < m.held_terms.expires_at - self._policy.expiry_grace
-        if event.status == "Expired" and is_early:
-            # A word about earlier terms, late from an offline queue? Then the charger is asked.
-            if self._ledger.is_in_place:
-                self._ledger.worry(Concern.EARLY_EXPIRY)
-            return
-        m.held, m.evidence = Held.NOTHING, f"ReservationStatusUpdate {event.status}"
-        if m.wanted not in (None, m.held_terms):
-            return  # the former terms are over; the change that is under way is still wanted
-        if event.status == "Expired":
-            self._ledger.end(ReservationState.EXPIRED)
-        else:
-            reason = "RemovedByCharger" if event.status == "Removed" else "ConsumedWithoutTransaction"
-            self._ledger.end(ReservationState.REMOVED, reason)
+def _notice_socket(t: Transition, epoch: int | None) -> None:
+    """On a socket that is new to us: what was observed before it counts no more."""
+    r = t.record
+    if epoch is None or epoch <= r.routing.socket_epoch:
+        return
+    was_known = r.routing.socket_epoch > 0
+    r.routing.socket_epoch = epoch
+    if was_known:
+        _forget_observations(t, CheckReason.RECONNECTED)
+
+
+def _forget_observations(t: Transition, reason: CheckReason) -> None:
+    """Only a status from now on counts, and none is taken for a card (else the charger is asked)."""
+    r = t.record
+    r.is_status_stale, r.was_shown_reserved = True, False
+    if r.is_in_place:
+        t.schedule_check(reason)
+
+
+def _on_connected(t: Transition, event: ChargerConnected) -> None:
+    r = t.record
+    if r.routing.route is None or event.route.epoch > r.routing.route.epoch:
+        t.reach(event.route)
+    _notice_socket(t, event.route.epoch)
+    check = r.check
+    if check is None:
+        return
+    was_away_long = check.offline_at is not None and t.now - check.offline_at >= t.policy.settle
+    if check.put_off_since is None or was_away_long:
+        check.put_off_since = t.now
+    check.due_at = min(t.now + t.policy.settle, t.settled_by(check.put_off_since))
+    check.offline_at = None
+
+
+def _on_booted(t: Transition) -> None:
+    r = t.record
+    t.note("charger restarted")
+    if r.routing.waits_for is WaitsFor.BOOT:
+        r.attempts.retry_at = None
+    _forget_observations(t, CheckReason.RESTARTED)
+
+
+# --- transactions -----------------------------------------------------------------------------------------
+
+
+def _on_transaction_started(t: Transition, event: TransactionStarted) -> None:
+    r = t.record
+    first_sent_at = r.attempts.first_sent_at
+    if first_sent_at is None or r.state is ReservationState.USED or (r.state.is_end and r.is_over):
+        return
+    window = Window(first_sent_at, t.policy.expiry_grace, has_ended=r.state.is_end)
+    # While a change is in doubt the former terms may still be the ones in force.
+    possible = [terms for terms in (r.observed_terms or r.desired, r.fallback) if terms is not None]
+    verdicts = {terms: judge(event, t.start.reservation_id, terms, window) for terms in possible}
+    verdict = max(verdicts.values(), default=Verdict.NOTHING)
+    if r.possible_use is not None and r.possible_use.transaction_id == event.transaction_id:
+        if verdict in (Verdict.UNDECIDED, Verdict.UNEXPLAINED):
+            return  # chargers repeat themselves
+        r.possible_use = None
+    match verdict:
+        case Verdict.USED:
+            _use(t, event, [terms for terms in possible if verdicts[terms] is Verdict.USED])
+        case Verdict.VIOLATED if event.transaction_id != r.foreign_transaction:
+            _violate(t, event)
+        case Verdict.UNEXPLAINED:
+            t.note("transaction unexplained", f"transaction {event.transaction_id}, its time does not fit")
+            r.possible_use = PossibleUse(transaction_id=event.transaction_id, is_unexplained=True)
+        case Verdict.UNDECIDED:
+            r.possible_use = PossibleUse(transaction_id=event.transaction_id, is_unexplained=False)
+
+
+def _use(t: Transition, event: TransactionStarted, used: list[Terms]) -> None:
+    r = t.record
+    is_foreign = event.id_tag is not None and not any(is_ours(event, terms) for terms in used)
+    r.transaction_id = event.transaction_id
+    r.evidence = f"transaction {event.transaction_id}" + (", by a foreign token" if is_foreign else "")
+    t.note("charger reports", r.evidence)
+    is_released = any(shows_release(event, t.start.reservation_id, terms) for terms in used)
+    r.observed = Observed.NOTHING if is_released else Observed.UNCERTAIN
+    t.end(ReservationState.USED)
+    if not is_released:
+        r.watch_until = max(t.now, *(terms.expires_at for terms in used)) + t.policy.linger
+        r.watched_transaction = event.transaction_id
+
+
+def _violate(t: Transition, event: TransactionStarted) -> None:
+    r = t.record
+    r.violations += 1
+    r.foreign_transaction = event.transaction_id
+    evidence = f"transaction {event.transaction_id} by a foreign token on the reserved port"
+    t.note("violated", evidence)
+    t.add_webhook_event(
+        EventType.RESERVATION_VIOLATED,
+        r.observed_terms or r.desired,
+        evidence=evidence,
+        transaction_id=event.transaction_id,
+    )
+
+
+def _on_transaction_ended(t: Transition, event: TransactionEnded) -> None:
+    r = t.record
+    if event.transaction_id == r.watched_transaction:
+        t.note("making sure", "the use did not show that the charger let the reservation go")
+        r.watched_transaction, r.needs_cleanup_cancel = None, True
+    if event.transaction_id == r.foreign_transaction:
+        r.foreign_transaction = None
+        if r.is_in_place:
+            t.schedule_check(CheckReason.FOREIGN_USE)
+    possible = r.possible_use
+    if possible is not None and event.transaction_id == possible.transaction_id:
+        possible.has_ended = True
+        if not possible.is_unexplained:
+            r.possible_use = None
+            if r.is_in_place:
+                t.schedule_check(CheckReason.FOREIGN_USE)
+
+
+# --- the port, and the reservation itself ---------------------------------------------------------------
+
+
+def _on_port_status(t: Transition, event: PortStatusChanged) -> None:
+    r = t.record
+    if r.observed_terms is None or event.port_number != r.observed_terms.port_number:
+        return
+    if event.epoch is not None and event.epoch < r.routing.socket_epoch:
+        return  # of an earlier socket
+    r.is_status_stale = False
+    if event.status != event.before:
+        t.note("port status", event.status)
+    if "Reserved" in (event.before, event.status):
+        r.was_shown_reserved = True
+    if not r.is_in_place:
+        return
+    reason = None if r.check is None else r.check.reason
+    if event.status in OUT_OF_ORDER:
+        t.schedule_check(CheckReason.OUT_OF_ORDER)
+    elif reason is CheckReason.OUT_OF_ORDER:
+        t.schedule_check(CheckReason.RECOVERED)
+    elif event.status == "Reserved" and reason is CheckReason.AVAILABLE:
+        t.clear_check()
+    elif event.status == "Available":
+        # An older reason explains it, and is looked at anew: the port was busy meanwhile.
+        t.schedule_check(reason or CheckReason.AVAILABLE)
+
+
+def _on_port_reserved_by_other(t: Transition, event: PortReservedByOther) -> None:
+    """One slot holds one reservation: a charger that accepts a second one has replaced ours, or holds both.
+
+    Asking again would in turn replace the other; a cancel is safe, and either answer proves that it is gone.
+    """
+    r = t.record
+    if r.observed is Observed.NOTHING or r.observed_terms is None or r.state.is_end or r.ending is not None:
+        return
+    if event.port_number != r.observed_terms.port_number:
+        return
+    t.note("charger reports", "another reservation accepted on the port")
+    r.observed = Observed.UNCERTAIN
+    if r.desired is not None and r.desired.port_number == event.port_number:
+        t.enter(ReservationState.UNKNOWN, "ReservedByOther")
+        t.release(ReservationState.REMOVED, "ReservedByOther")
+
+
+def _on_reservation_ended(t: Transition, event: ReservationEnded) -> None:
+    """ReservationStatusUpdate (OCPP 2.0.1 H04.FR.01, H01.FR.16/17)."""
+    r = t.record
+    if r.state is ReservationState.USED and r.watch_until is not None:
+        t.note("charger reports", f"reservation {event.status}")
+        r.observed, r.watch_until, r.needs_cleanup_cancel = Observed.NOTHING, None, False
+    if r.state.is_end or r.observed is Observed.NOTHING or r.observed_terms is None:
+        return
+    t.note("charger reports", f"reservation {event.status}")
+    is_early = t.now < r.observed_terms.expires_at - t.policy.expiry_grace
+    if event.status == "Expired" and is_early:
+        # About earlier terms, late from an offline queue? Then the charger is asked.
+        if r.is_in_place:
+            t.schedule_check(CheckReason.EARLY_EXPIRY)
+        return
+    r.observed, r.evidence = Observed.NOTHING, f"ReservationStatusUpdate {event.status}"
+    if r.desired not in (None, r.observed_terms):
+        return  # the former terms are over; the change that is under way is still desired
+    if event.status == "Expired":
+        t.end(ReservationState.EXPIRED)
+    else:
+        reason = "RemovedByCharger" if event.status == "Removed" else "ConsumedWithoutTransaction"
+        t.end(ReservationState.REMOVED, reason)

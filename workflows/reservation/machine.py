@@ -1,410 +1,489 @@
-"""What one reservation wants, what its charger holds, and who waits for which word.
+"""The reservation's state machine: what it does next, and what follows from what it is told.
 
-The ledger takes commands and writes states; it never waits and never sends.
+Two facts are kept apart, what is desired and what the charger was last observed to hold, and one step at a
+time brings them together. `PRECEDENCE` is the order of the steps, with the reason for each place; what an
+answer, an event or a look means stands in the files named for them. Pure: no clock, no I/O, no Temporal.
 """
 
-from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-
-import structlog
-from temporalio import workflow
-from temporalio.common import SearchAttributeUpdate
+from typing import NamedTuple
 
 from workflows.instant import to_the_second
 from workflows.messages import (
-    PENDING,
-    CancelAnswer,
-    CancelStatus,
+    CancelReservationInput,
+    Event,
     ReservationStart,
     ReservationState,
-    ReserveAnswer,
-    ReserveRequest,
-    ReserveStatus,
-    Route,
+    ReserveNowInput,
     Snapshot,
+    Subscription,
     Terms,
-    TimelineEntry,
 )
-from workflows.names import EXPIRES_AT, PORT_ID, RESERVATION_STATE
-from workflows.reservation.record import Concern, Held, Memory
-from workflows.reservation.refusal import reason_of, status_of
-from workflows.reservation.state_count import count_state
-from workflows.webhook_events import Announcement, EventType, reservation_event_id
+from workflows.reservation import answers, commands, events, port_check, routing
+from workflows.reservation.effects import Effect
+from workflows.reservation.inputs import (
+    CancelCommand,
+    CancelOutcome,
+    ChargerBack,
+    Decision,
+    EventsStored,
+    Input,
+    Looked,
+    LookFor,
+    ReserveCommand,
+    ReserveOutcome,
+    Tick,
+    Unsubscribed,
+)
+from workflows.reservation.record import CheckReason, Observed, ReservationRecord, WaitsFor
+from workflows.reservation.requests import Requests
+from workflows.reservation.steps import (
+    Close,
+    Look,
+    SendCancelReservation,
+    SendReserveNow,
+    Step,
+    StoreEvents,
+    Unsubscribe,
+    Wait,
+    WaitForCharger,
+)
+from workflows.reservation.transition import Transition
+from workflows.webhook_events import EventType, UnsubscribeInput, reservation_event_id
 
 FIRST_COMMAND_WITHIN = timedelta(seconds=60)  # update-with-start is not atomic: the update may never come
-TIMELINE_LENGTH = 400
+STORE_EVENTS_AGAIN_AFTER = timedelta(seconds=30)
 
-log = structlog.get_logger(__name__)
-
-
-@dataclass
-class ReserveCommand:
-    """A caller's `reserve`; of a signal nobody waits for the answer."""
-
-    request: ReserveRequest
-    answer_by: datetime | None = None
-    answer: ReserveAnswer | None = None
+# The charger reports something right after our last frame or a use: its port is free, busy, free again.
+_ENDS_THAT_STIR_CHARGERS = frozenset(
+    {ReservationState.USED, ReservationState.CANCELLED, ReservationState.REMOVED}
+)
 
 
-@dataclass
-class CancelCommand:
-    """A caller's `cancel`; of a signal nobody waits for the answer."""
+class ReservationMachine:
+    """One reservation. `apply` what it is told, then perform `next_step` and apply its outcome."""
 
-    answer_by: datetime | None = None
-    answer: CancelAnswer | None = None
-
-
-class Ledger:
-    """The books of one reservation."""
-
-    def __init__(self, start: ReservationStart) -> None:
+    def __init__(self, start: ReservationStart, first_run_id: str, now: datetime) -> None:
         self.start = start
-        self.memory = Memory() if start.carried is None else Memory.model_validate(start.carried)
-        self.queue: deque[ReserveCommand | CancelCommand] = deque()
-        self._asks: list[ReserveCommand] = []  # wait for the outcome of what is wanted
-        self._cancels: list[CancelCommand] = []  # wait for the charger to hold nothing
-        # What the Temporal UI shows; to write all of it anew with each note took a third of a step.
-        self._recent = deque(map(_line, self.memory.timeline), maxlen=20)
-        self._idle_until = workflow.now() + FIRST_COMMAND_WITHIN
-
-    def has_command(self) -> bool:
-        """Whether there is a command whose turn it is."""
-        return bool(self.queue) and not self.is_behind_end(self.queue[0])
-
-    def take_commands(self) -> None:
-        """Take every command whose turn it is; each is answered now or when its outcome is known."""
-        while self.queue and not self.is_behind_end(self.queue[0]):
-            head = self.queue.popleft()
-            if isinstance(head, CancelCommand):
-                self.take_cancel(head)
-            else:
-                self.take_reserve(head)
-
-    def is_behind_end(self, command: ReserveCommand | CancelCommand) -> bool:
-        """Whether `command` starts anew once the end that is under way is reached."""
-        return isinstance(command, ReserveCommand) and self.memory.ending is not None
-
-    def take_reserve(self, ask: ReserveCommand) -> None:
-        if self.memory.state.is_end or self.memory.concern is Concern.CANCEL_REFUSED:
-            self.begin_anew()
-        m, request = self.memory, ask.request
-        if request.terms != m.wanted or m.refused_change is not None:
-            self.answer_asks(ReserveStatus.REJECTED, "Superseded")
-            self.want(request)
-        m.force = m.force or request.force
-        self._asks.append(ask)
-        if self.in_force() == m.wanted:
-            self.answer_asks(ReserveStatus.ACCEPTED)
-
-    def want(self, request: ReserveRequest) -> None:
-        """Want these terms from now on; the last promise comes back if the charger refuses them."""
-        m, terms = self.memory, request.terms
-        asked = "requested" if m.wanted is None else "change requested"
-        self.note(asked, f"until {to_the_second(terms.expires_at)}")
-        if m.was_active and m.fallback is None:
-            m.fallback = m.wanted
-        m.wanted = m.last_terms = terms
-        if m.fallback == terms:
-            m.fallback = None
-        m.doubt, m.refused_change, m.retry_at = None, None, None
-        m.force, m.reject_offline = request.force, request.offline_policy == "reject"
-        if m.route is None and request.route != m.failed_route:
-            m.route = request.route
-        if m.timeline[1:]:  # the first request's terms came with the start
-            self.show_terms(terms)
-
-    def take_cancel(self, ask: CancelCommand) -> None:
-        m = self.memory
-        self.answer_asks(ReserveStatus.REJECTED, "Superseded")
-        self._cancels.append(ask)
-        if m.state.is_end or m.concern is Concern.CANCEL_REFUSED:
-            done = m.state is ReservationState.CANCELLED
-            self.answer_cancels(
-                CancelStatus.ACCEPTED if done else CancelStatus.REJECTED,
-                None if done else "UnknownReservation",
-            )
-            return
-        self.note("cancel requested")
-        self.release(ReservationState.CANCELLED)
-
-    def release(self, ending: ReservationState, reason: str | None = None) -> None:
-        """Want nothing any more; the run ends as `ending` once the charger holds nothing."""
-        m = self.memory
-        m.wanted, m.fallback, m.doubt, m.refused_change, m.retry_at = None, None, None, None, None
-        m.ending, m.ending_reason, m.reject_offline = ending, reason, False
-        self.forget_concern()
-
-    def begin_anew(self) -> None:
-        """Use the number again, in the same run; the charger may still hold the former reservation."""
-        m = self.memory
-        self.memory = Memory(
-            held=Held.NOTHING if m.held is Held.NOTHING else Held.MAYBE,
-            held_terms=m.held_terms,
-            route=m.route,
-            listening=m.listening,
-            last_event_id=m.last_event_id,
-            announced=m.announced,
-            announcements=m.announcements,
-            announce_at=m.announce_at,
-            timeline=m.timeline,
+        self.record = (
+            ReservationRecord() if start.carried is None else ReservationRecord.model_validate(start.carried)
         )
-        self.enter(ReservationState.REQUESTED)
+        self.requests = Requests()
+        self._first_run_id = first_run_id
+        self._idle_until = now + FIRST_COMMAND_WITHIN
 
-    def needs_frame(self) -> bool:
-        """Whether what is wanted and what the charger holds differ, or might."""
-        m = self.memory
-        if m.state.is_end:
-            return m.tidy
-        if m.concern is Concern.CANCEL_REFUSED:
-            return False
-        if m.wanted is None:
-            return m.held is not Held.NOTHING and m.ending is not None
-        if workflow.now() >= m.wanted.expires_at:
-            return False  # chargers make anything of an expiry in the past: our clock ends it soon
-        return self.in_force() != m.wanted
+    def apply(self, input: Input, now: datetime) -> list[Effect]:
+        """Take one input; what follows from it."""
+        t = Transition(self.start, self._first_run_id, self.record, self.requests, now)
+        match input:
+            case ReserveCommand() | CancelCommand():
+                commands.enqueue(t, input)
+            case Event():
+                events.on_event(t, input)
+            case ReserveOutcome():
+                answers.on_reserve_outcome(t, input)
+            case CancelOutcome():
+                answers.on_cancel_outcome(t, input)
+            case Looked(purpose=LookFor.ROUTE):
+                routing.on_route_look(t, input.view)
+            case Looked(purpose=LookFor.CHECK):
+                port_check.on_look(t, input.view)
+            case Looked(purpose=LookFor.EXPIRY):
+                port_check.on_expiry(t, input.view)
+            case ChargerBack():
+                t.reach(input.route)
+            case EventsStored() | Unsubscribed():
+                _on_stored(t, input)
+            case Decision():
+                _decide(t, input)
+            case Tick():
+                t.answer_pending(everyone=input.in_hurry)
+        commands.take_all(t)
+        self.record = t.record
+        return t.effects
 
-    def must_cancel_first(self) -> bool:
-        """Whether the next frame is CancelReservation rather than ReserveNow."""
-        m = self.memory
-        if m.wanted is None or m.doubt is not None:
-            return True
-        # Some chargers would hold both ports under one id (protocol notes §9.2).
-        moves = m.held_terms is not None and m.held_terms.port_number != m.wanted.port_number
-        return m.held is not Held.NOTHING and moves
+    def next_step(self, now: datetime) -> Step:
+        """The first step of `PRECEDENCE` that is due."""
+        situation = Situation(self.start, self._first_run_id, self.record, now, self._idle_until)
+        return next(step for row in PRECEDENCE if (step := row.step(situation)) is not None)
 
     @property
-    def is_in_place(self) -> bool:
-        """Whether the charger should be holding it, and nobody wants it over."""
-        m = self.memory
-        return m.state is ReservationState.ACTIVE and m.ending is None and m.held is not Held.NOTHING
-
-    def hold(self, held: Held, terms: Terms) -> None:
-        """The charger holds `terms` now, or may."""
-        m = self.memory
-        if m.held_terms is not None and m.held_terms.port_number != terms.port_number:
-            m.reserved_shown = False
-        m.held, m.held_terms = held, terms
-
-    def worry(self, concern: Concern) -> None:
-        """Look at the port again when the settle time is over."""
-        m = self.memory
-        m.concern, m.concern_since = concern, workflow.now()
-        m.look_at = workflow.now() + self.start.policy.settle
-
-    def forget_concern(self) -> None:
-        """All is well again."""
-        m = self.memory
-        m.concern, m.concern_since, m.look_at = None, None, None
-
-    def end(
-        self,
-        state: ReservationState,
-        reason: str | None = None,
-        answer: ReserveStatus | None = None,
-        answer_reason: str | None = None,
-    ) -> None:
-        """The one way into an end state; who still waits is answered."""
-        m = self.memory
-        m.last_terms = self._terms()
-        m.ended_at = workflow.now()
-        m.wanted, m.ending, m.ending_reason, m.retry_at, m.waiting_since = None, None, None, None, None
-        m.doubt, m.fallback, m.linger_until, m.tidy = None, None, None, False
-        change, m.refused_change = m.refused_change, None
-        self.forget_concern()
-        self.enter(state, reason)
-        self.announce(EventType(f"reservation.{state}"), m.last_terms)
-        if answer is None and change is not None:
-            answer, answer_reason = status_of(change), reason_of(change)
-        elif answer is None:
-            answer = ReserveStatus.ACCEPTED if state is ReservationState.USED else ReserveStatus.REJECTED
-            answer_reason = reason or state.capitalize()
-        self.answer_asks(answer, answer_reason)
-        if state in (ReservationState.CANCELLED, ReservationState.EXPIRED):
-            self.answer_cancels(CancelStatus.ACCEPTED, reason)
-        else:
-            self.answer_cancels(CancelStatus.REJECTED, reason or state.capitalize())
-
-    def announce(
-        self,
-        event_type: EventType,
-        terms: Terms | None,
-        *,
-        evidence: str | None = None,
-        transaction_id: str | None = None,
-    ) -> None:
-        """Have webhooks told of what the books say now; evidence and transaction may be the event's own."""
-        m = self.memory
-        m.announcements.append(
-            Announcement(
-                event_id=self.next_event_id(event_type),
-                type=event_type,
-                at=workflow.now(),
-                charger_id=self.start.charger_id,
-                reservation_id=self.start.reservation_id,
-                site_id=self.start.site_id,
-                port_id=None if terms is None else terms.port_id,
-                state=m.state,
-                status=m.status,
-                reason=m.reason,
-                evidence=evidence or m.evidence,
-                expires_at=None if terms is None else terms.expires_at,
-                transaction_id=transaction_id or m.transaction_id,
-            )
-        )
-        self.count_event(event_type)
-
-    def next_event_id(self, event_type: EventType) -> str:
-        """The id of the next event of this type."""
-        number = self.memory.announced.get(event_type, 0) + 1
-        return reservation_event_id(workflow.info().first_execution_run_id, event_type, number)
-
-    def count_event(self, event_type: EventType) -> None:
-        """There was one; the next has another id."""
-        m = self.memory
-        m.announced[event_type] = m.announced.get(event_type, 0) + 1
-
-    def enter(self, state: ReservationState, reason: str | None = None) -> None:
-        """The one writer of the state."""
-        m = self.memory
-        m.state, m.reason = state, reason
-        self.note(state, reason or "")
-        count_state(state, reason, m.status)
-        self._log_state(state, reason)
-        # Each upsert is a write to the lists' store: a start with a route shows `sending` already.
-        if workflow.info().typed_search_attributes.get(RESERVATION_STATE) != state:
-            workflow.upsert_search_attributes([RESERVATION_STATE.value_set(state)])
-
-    def _log_state(self, state: ReservationState, reason: str | None) -> None:
-        if not workflow.unsafe.is_replaying():
-            log.info(
-                "reservation_state",
-                charger_id=self.start.charger_id,
-                reservation_id=self.start.reservation_id,
-                state=state,
-                reason=reason,
-            )
-
-    def show_terms(self, terms: Terms) -> None:
-        """Let lists find the reservation by its port and expiry."""
-        port = PORT_ID.value_unset() if terms.port_id is None else PORT_ID.value_set(terms.port_id)
-        shown: list[SearchAttributeUpdate[Any]] = [EXPIRES_AT.value_set(terms.expires_at), port]
-        workflow.upsert_search_attributes(shown)
-
-    def note(self, event: str, detail: str = "") -> None:
-        """Tell the timeline and the Temporal UI, in words for people, never with a token."""
-        m = self.memory
-        entry = TimelineEntry(at=workflow.now(), event=event, detail=detail)
-        m.timeline.append(entry)
-        if len(m.timeline) > TIMELINE_LENGTH:
-            del m.timeline[1]  # the beginning and the recent past tell most
-        self._recent.append(_line(entry))
-        workflow.set_current_details("\n".join(self._recent))
-
-    def answer_asks(self, status: ReserveStatus, reason: str | None = None) -> None:
-        """Answer everyone who waits for the outcome of what is wanted."""
-        for ask in self._asks:
-            ask.answer = ReserveAnswer(
-                status=status, state=self.memory.state, reason=reason, holds=self.in_force()
-            )
-        self._asks = []
-
-    def answer_cancels(self, status: CancelStatus, reason: str | None = None) -> None:
-        """Answer everyone who waits for a cancel."""
-        for ask in self._cancels:
-            ask.answer = CancelAnswer(status=status, state=self.memory.state, reason=reason)
-        self._cancels = []
-
-    def answer_pending(self) -> None:
-        """Answer everyone whose time is over, or whose charger is away: they need not hold the line."""
-        m = self.memory
-        reason = m.reason or ("ChargerOffline" if self.is_waiting else None)
-        for answer_by, command in self._waited_for():
-            holds = isinstance(command, ReserveCommand) and command.request.hold_while_offline
-            if workflow.now() < answer_by and (holds or not self.is_waiting):
-                continue
-            if isinstance(command, ReserveCommand):
-                command.answer = ReserveAnswer(
-                    status=PENDING, state=m.state, reason=reason, holds=self.in_force()
-                )
-            else:
-                command.answer = CancelAnswer(status=PENDING, state=m.state, reason=reason)
-
-    def next_pending(self) -> datetime | None:
-        """When the time of the next caller is over."""
-        return min((answer_by for answer_by, _ in self._waited_for()), default=None)
-
-    def _waited_for(self) -> list[tuple[datetime, ReserveCommand | CancelCommand]]:
-        return [
-            (command.answer_by, command)
-            for command in (*self.queue, *self._asks, *self._cancels)
-            if command.answer is None and command.answer_by is not None
-        ]
-
-    def in_force(self) -> Terms | None:
-        """The terms the charger surely holds."""
-        m = self.memory
-        return m.held_terms if m.held is Held.YES else None
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the charger is away, so that callers need not hold the line."""
-        return self.memory.waiting_since is not None
-
-    def concerned_terms(self) -> Terms | None:
-        """The terms whose port and token matter now: what the charger may hold, else what is wanted."""
-        m = self.memory
-        return m.wanted or m.held_terms if m.held is Held.NOTHING else m.held_terms
-
-    def has_port(self) -> bool:
-        """Whether one port is reserved, not any of the charger's."""
-        terms = self.memory.held_terms
-        return terms is not None and terms.port_number is not None
-
-    def deadline(self) -> datetime | None:
-        """When our own clock ends this: expiry, with a grace once the charger was asked."""
-        m = self.memory
-        if m.state.is_end:
-            return m.linger_until
-        terms = m.wanted or m.held_terms
-        if terms is None:
-            return self._idle_until
-        return terms.expires_at + (timedelta(0) if m.held is Held.NOTHING else self.start.policy.expiry_grace)
+    def may_continue_as_new(self) -> bool:
+        """Whether the record says it all: no command waits for its turn."""
+        return not self.requests.queue
 
     def snapshot(self) -> Snapshot:
         """The reservation as it stands."""
-        m = self.memory
+        r = self.record
         return Snapshot(
             charger_id=self.start.charger_id,
             reservation_id=self.start.reservation_id,
-            state=m.state,
-            terms=self._terms(),
-            status=m.status,
-            reason=m.reason,
-            evidence=m.evidence,
-            waiting_since=m.waiting_since,
-            ended_at=m.ended_at,
-            transaction_id=m.transaction_id,
-            violations=m.violations,
-            commands_waiting=len(self.queue),
-            timeline=tuple(m.timeline),
+            state=r.state,
+            terms=r.latest_terms,
+            status=r.status,
+            reason=r.reason,
+            evidence=r.evidence,
+            waiting_since=r.routing.waiting_since,
+            ended_at=r.ended_at,
+            transaction_id=r.transaction_id,
+            violations=r.violations,
+            commands_waiting=len(self.requests.queue),
+            timeline=tuple(r.timeline),
         )
 
-    def _terms(self) -> Terms | None:
-        """What the reservation is about, or was."""
-        m = self.memory
-        return m.wanted or m.held_terms or m.last_terms
 
-    def charger_is_back(self, route: Route) -> None:
-        """There is a route again."""
-        m = self.memory
-        if m.waiting_since is not None:
-            self.note("charger connected")
-        m.route, m.waiting_since, m.retry_at = route, None, None
-        if m.reason in {"ChargerOffline", "ChargerNotReady"}:
-            m.reason = None
+def _decide(t: Transition, decision: Decision) -> None:
+    r = t.record
+    match decision:
+        case Decision.FINISH if r.ending is not None:
+            t.end(r.ending.state, r.ending.reason)
+        case Decision.GIVE_UP_UNASKED:
+            r.evidence = "timer"
+            t.end(ReservationState.FAILED, "NeverRequested")
+        case Decision.EXPIRE_UNHELD:
+            port_check.expire(t)
+        case Decision.STOP_WATCHING:
+            r.observed, r.needs_cleanup_cancel, r.watch_until = Observed.NOTHING, False, None
+            t.clear_check()
+        case Decision.CONCLUDE_REFUSED_CANCEL:
+            t.clear_check()
+            r.evidence = "CancelReservation Rejected"
+            t.end(ReservationState.REMOVED, "UnknownReservation")
+        case Decision.BEGIN_SENDING:
+            t.enter(ReservationState.SENDING)
 
 
-def _line(entry: TimelineEntry) -> str:
-    return f"- {to_the_second(entry.at)} {entry.event} {entry.detail}".rstrip()
+def _on_stored(t: Transition, input: EventsStored | Unsubscribed) -> None:
+    r = t.record
+    if isinstance(input, Unsubscribed):
+        r.is_subscribed = False
+        if r.state in _ENDS_THAT_STIR_CHARGERS:
+            r.quiet_until = t.now + t.policy.quiet
+    elif not input.succeeded:
+        r.webhooks.retry_at = t.now + STORE_EVENTS_AGAIN_AFTER
+        return
+    del r.webhooks.events[: input.count]
+    r.webhooks.retry_at = None
+
+
+# --- what comes next ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the choice of a step depends on."""
+
+    start: ReservationStart
+    first_run_id: str
+    record: ReservationRecord
+    now: datetime
+    idle_until: datetime
+
+    def is_due(self, at: datetime | None) -> bool:
+        """Whether that instant has come."""
+        return at is not None and self.now >= at
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When our own clock ends this: expiry, with a grace once the charger was asked."""
+        r = self.record
+        if r.state.is_end:
+            return r.watch_until
+        terms = r.desired or r.observed_terms
+        if terms is None:
+            return self.idle_until
+        grace = timedelta(0) if r.observed is Observed.NOTHING else self.start.policy.expiry_grace
+        return terms.expires_at + grace
+
+    @property
+    def needs_frame(self) -> bool:
+        """Whether what is desired and what was observed differ, or might."""
+        r = self.record
+        if r.state.is_end:
+            return r.needs_cleanup_cancel
+        if r.check is not None and r.check.reason is CheckReason.CANCEL_REFUSED:
+            return False
+        if r.desired is None:
+            return r.observed is not Observed.NOTHING and r.ending is not None
+        if self.now >= r.desired.expires_at:
+            return False  # chargers make anything of an expiry in the past: our clock ends it soon
+        possible = r.possible_use
+        if possible is not None and not possible.has_ended and r.observed is Observed.UNCERTAIN:
+            return False  # nothing is sent over a transaction that may be a use
+        return r.in_force != r.desired
+
+    @property
+    def sends_frame(self) -> bool:
+        """Whether a frame is to go out now."""
+        retry_at = self.record.attempts.retry_at
+        return self.needs_frame and (retry_at is None or self.now >= retry_at)
+
+    @property
+    def must_cancel_first(self) -> bool:
+        """Whether the next frame is CancelReservation rather than ReserveNow."""
+        r = self.record
+        if r.desired is None or r.uncertain_refusal is not None:
+            return True
+        return r.observed is not Observed.NOTHING and self.is_move
+
+    @property
+    def is_move(self) -> bool:
+        """Whether the desired port is another one; some chargers would hold both (ocpp.md §9.2)."""
+        r = self.record
+        if r.desired is None or r.observed_terms is None:
+            return False
+        return r.observed_terms.port_number != r.desired.port_number
+
+    @property
+    def alarm(self) -> datetime | None:
+        """The next instant that matters."""
+        r = self.record
+        moments = (
+            self.deadline,
+            r.attempts.retry_at if self.needs_frame else None,
+            r.check.due_at if r.check is not None else None,
+            r.webhooks.retry_at,
+        )
+        return min((at for at in moments if at is not None), default=None)
+
+    def place(self, terms: Terms) -> str:
+        """The port and the number, for the Temporal UI."""
+        port = "any port" if terms.port_number is None else f"port {terms.port_number}"
+        return f"{self.start.ocpp_identity} {port}, reservation {self.start.reservation_id}"
+
+
+def _store_events(s: Situation) -> Step | None:
+    r = s.record
+    if not r.webhooks.events or (r.is_over and r.is_subscribed):
+        return None  # the removal of the subscription stores them as well
+    if r.webhooks.retry_at is not None and not s.is_due(r.webhooks.retry_at):
+        return None
+    return StoreEvents(tuple(r.webhooks.events), forever=r.state.is_end)
+
+
+def _finish(s: Situation) -> Step | None:
+    is_done = s.record.ending is not None and s.record.observed is Observed.NOTHING
+    return Decision.FINISH if is_done else None
+
+
+def _expire(s: Situation) -> Step | None:
+    r = s.record
+    if not s.is_due(s.deadline):
+        return None
+    if r.state.is_end:
+        return Decision.STOP_WATCHING
+    terms = r.concerned_terms
+    if terms is None:
+        return Decision.GIVE_UP_UNASKED
+    if r.observed is Observed.NOTHING:
+        return Decision.EXPIRE_UNHELD
+    return Look(LookFor.EXPIRY, terms.port_number)
+
+
+def _check_port(s: Situation) -> Step | None:
+    check = s.record.check
+    if check is None or not s.is_due(check.due_at):
+        return None
+    if check.reason is CheckReason.CANCEL_REFUSED:
+        return Decision.CONCLUDE_REFUSED_CANCEL
+    terms = s.record.concerned_terms
+    return Look(LookFor.CHECK, None if terms is None else terms.port_number)
+
+
+def _wait_for_charger(s: Situation) -> Step | None:
+    terms = s.record.concerned_terms
+    if not s.sends_frame or s.record.routing.route is not None or terms is None:
+        return None
+    if s.record.routing.waits_for is not WaitsFor.CONNECTION:
+        return None
+    return WaitForCharger(
+        Subscription(
+            charger_id=s.start.charger_id,
+            reservation_id=s.start.reservation_id,
+            first_run_id=s.first_run_id,
+            terms=terms,
+        ),
+        s.alarm,
+    )
+
+
+def _find_route(s: Situation) -> Step | None:
+    if not s.sends_frame or s.record.routing.route is not None:
+        return None
+    terms = s.record.concerned_terms
+    return Look(LookFor.ROUTE, None if terms is None else terms.port_number)
+
+
+def _begin_sending(s: Situation) -> Step | None:
+    is_first = s.sends_frame and s.record.state is ReservationState.REQUESTED
+    return Decision.BEGIN_SENDING if is_first else None
+
+
+def _cancel(s: Situation) -> Step | None:
+    r, route = s.record, s.record.routing.route
+    if not s.sends_frame or route is None or not s.must_cancel_first:
+        return None
+    policy = s.start.policy
+    moves = r.desired is not None and r.uncertain_refusal is None and not r.force
+    return SendCancelReservation(
+        CancelReservationInput(
+            charger_id=s.start.charger_id,
+            reservation_id=s.start.reservation_id,
+            epoch=route.epoch,
+            call_timeout=policy.call_timeout,
+            write_within=policy.write_within,
+            moving_to=r.desired.port_number if r.desired is not None and moves else None,
+        ),
+        route,
+        "to be sure that the charger holds nothing" if r.ending is None else f"to be {r.ending.state}",
+    )
+
+
+def _reserve(s: Situation) -> Step | None:
+    r, terms, route = s.record, s.record.desired, s.record.routing.route
+    if not s.sends_frame or route is None or terms is None:
+        return None
+    policy, attempts = s.start.policy, r.attempts
+    is_repeat = attempts.first_sent_at is not None
+    return SendReserveNow(
+        ReserveNowInput(
+            charger_id=s.start.charger_id,
+            reservation_id=s.start.reservation_id,
+            terms=terms,
+            epoch=route.epoch,
+            force=r.force,
+            call_timeout=policy.call_timeout,
+            write_within=policy.write_within,
+            first_run_id=s.first_run_id,
+            generation=attempts.generation if is_repeat else attempts.generation + 1,
+            is_repeat=is_repeat,
+            event_id=_active_event_id(s),
+            event_at=max(s.now, r.latest_at or s.now),
+            site_id=s.start.site_id,
+        ),
+        route,
+        f"{s.place(terms)} until {to_the_second(terms.expires_at)}"
+        + ("" if r.observed is Observed.NOTHING else ", asking again"),
+    )
+
+
+def _active_event_id(s: Situation) -> str:
+    """The id of the webhook event that an Accepted makes; empty while the reservation is active anyway."""
+    if s.record.state is ReservationState.ACTIVE:
+        return ""
+    number = s.record.webhooks.counts.get(EventType.RESERVATION_ACTIVE, 0) + 1
+    return reservation_event_id(s.first_run_id, EventType.RESERVATION_ACTIVE, number)
+
+
+def _unsubscribe(s: Situation) -> Step | None:
+    r = s.record
+    if not (r.is_over and r.is_subscribed):
+        return None
+    return Unsubscribe(
+        UnsubscribeInput(
+            charger_id=s.start.charger_id,
+            reservation_id=s.start.reservation_id,
+            first_run_id=s.first_run_id,
+            generation=r.attempts.generation,
+            events=tuple(r.webhooks.events),
+        )
+    )
+
+
+def _be_quiet(s: Situation) -> Step | None:
+    quiet_until = s.record.quiet_until
+    if not s.record.is_over or quiet_until is None or s.is_due(quiet_until):
+        return None
+    return Wait(quiet_until, "for the charger's last reports")
+
+
+def _close(s: Situation) -> Step | None:
+    return Close() if s.record.is_over else None
+
+
+def _wait(s: Situation) -> Step | None:
+    alarm = s.alarm
+    state = s.record.state.value
+    return Wait(alarm, f"{state} until {to_the_second(alarm)}" if alarm is not None else state)
+
+
+class Row(NamedTuple):
+    """A kind of step, what makes it due, and why it stands before those below."""
+
+    name: str
+    step: Callable[[Situation], Step | None]
+    reason: str
+
+
+PRECEDENCE: tuple[Row, ...] = (
+    Row(
+        "store webhook events",
+        _store_events,
+        "What has happened is announced before anything else can happen or fail.",
+    ),
+    Row(
+        "finish",
+        _finish,
+        "What was asked for is done; no deadline may call it anything else, however late it is.",
+    ),
+    Row(
+        "expire",
+        _expire,
+        "A reservation whose time is over sends nothing more. First a look at the port shows whether the "
+        "charger may still hold it, or report a use.",
+    ),
+    Row(
+        "check the port",
+        _check_port,
+        "What the port shows may make the next frame needless, or wrong.",
+    ),
+    Row(
+        "wait for the charger",
+        _wait_for_charger,
+        "It is offline: its connection wakes the reservation, and so does any command.",
+    ),
+    Row(
+        "find the route",
+        _find_route,
+        "The charger may be at another gateway by now.",
+    ),
+    Row(
+        "begin sending",
+        _begin_sending,
+        "Lists show that a frame is on its way before it is.",
+    ),
+    Row(
+        "cancel at the charger",
+        _cancel,
+        "What must go goes first: some chargers would hold both ports of a move, or refuse new content.",
+    ),
+    Row(
+        "reserve at the charger",
+        _reserve,
+        "What is desired differs from what the charger surely holds: the same ReserveNow creates, changes "
+        "and verifies.",
+    ),
+    Row(
+        "unsubscribe",
+        _unsubscribe,
+        "It is over, and nothing is expected of the charger any more.",
+    ),
+    Row(
+        "be quiet",
+        _be_quiet,
+        "Reports that were on their way come in while it is open: a workflow that closes just then fails a "
+        "task, red in its history.",
+    ),
+    Row(
+        "close",
+        _close,
+        "Everyone has an answer, and webhooks their events.",
+    ),
+    Row(
+        "sleep",
+        _wait,
+        "Nothing is to be done before the next instant that matters, a command or an event.",
+    ),
+)

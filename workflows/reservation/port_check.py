@@ -1,71 +1,137 @@
-"""What a look at the port means for a reservation, when the charger's words are not enough."""
-
-from temporalio import workflow
+"""What a look at the port means for a reservation, when the charger's reports are not enough."""
 
 from workflows.messages import PortView, ReservationState
+from workflows.reservation.answers import EVENTS_COME_WITHIN
 from workflows.reservation.events import OUT_OF_ORDER
-from workflows.reservation.machine import Ledger
-from workflows.reservation.record import Concern, Held
-from workflows.revision import takes
+from workflows.reservation.record import CheckReason, Observed, PendingCheck
+from workflows.reservation.transition import Transition
 
 
-class Inspection:
-    """Judges what the port shows, and writes what follows from it into the ledger."""
+def on_expiry(t: Transition, view: PortView) -> None:
+    """Our own clock ends the reservation; a report of the charger makes the end only earlier or more precise.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._policy = ledger.start.policy
+    Where the charger may still hold it, or report a use in time, the run stays and watches.
+    """
+    r = t.record
+    expects_more = view.route is None or view.events_waiting or _may_still_hold(t, view)
+    expire(t)
+    if expects_more:
+        r.watch_until = t.now + t.policy.linger
+        r.check = PendingCheck(
+            reason=CheckReason.EXPIRED,
+            since=t.now,
+            due_at=None if view.route is None else t.now + t.policy.settle,
+            put_off_since=t.now,
+            offline_at=t.now if view.route is None else None,
+        )
+    else:
+        r.observed = Observed.NOTHING
 
-    def conclude(self, view: PortView) -> None:
-        """The settle time is over: the port shows this now."""
-        m = self._ledger.memory
-        if view.route is None:
-            return  # its next connection brings a new look
-        if view.ready_for < self._policy.settle:
-            m.look_at = workflow.now() + self._policy.settle - view.ready_for
-        elif m.linger_until is not None:
-            if self.may_still_hold(view):
-                self._ledger.note("tidying up", "the charger may still hold it after expiry")
-                m.tidy = True
-            else:
-                m.held = Held.NOTHING
-        elif m.concern is not None and m.held is Held.YES:
-            self._settle(m.concern, view)
 
-    def may_still_hold(self, view: PortView) -> bool:
-        """Whether the charger may hold the reservation although its time is over."""
-        m = self._ledger.memory
-        outlives = m.held_terms is not None and m.held_terms.expires_at > workflow.now()
-        if m.held is Held.MAYBE or view.status == "Reserved" or outlives:
-            return True
-        # No port shows whether a reservation of any of them is still there, and some chargers expire none.
-        return not self._ledger.has_port() and takes(self._ledger.start, 1, "cancel-what-no-port-shows")
+def expire(t: Transition) -> None:
+    """The time is over. A reservation that never reached its charger says why."""
+    r = t.record
+    r.evidence = "timer"
+    t.end(ReservationState.EXPIRED, r.reason if r.attempts.first_sent_at is None else None)
 
-    def _settle(self, concern: Concern, view: PortView) -> None:
-        m = self._ledger.memory
-        if view.status in OUT_OF_ORDER and self._ledger.has_port():
-            if concern is Concern.OUT_OF_ORDER:
-                m.evidence = f"port {view.status}"
-                self._ledger.release(ReservationState.REMOVED, f"Port{view.status}")
-            else:
-                self._ledger.worry(Concern.OUT_OF_ORDER)
-            return
-        consumed = concern is Concern.AVAILABLE and view.protocol != "ocpp1.6" and m.reserved_shown
-        if view.status == "Available" and consumed:
-            # H03.FR.09/10: presenting the token consumes the reservation; the cable may still come.
-            plug_in_by = (m.concern_since or workflow.now()) + self._policy.connection_timeout
-            if workflow.now() < plug_in_by:
-                m.look_at = plug_in_by
-                return
-            m.held, m.evidence = Held.NOTHING, "port Available"
-            self._ledger.end(ReservationState.REMOVED, "ConsumedWithoutTransaction")
-        elif (
-            view.status == "Available"
-            or not self._ledger.has_port()
-            or concern in (Concern.OUT_OF_ORDER, Concern.RECOVERED, Concern.EARLY_EXPIRY)
-        ):
-            self._ledger.note("asking again", f"after {concern.replace('_', ' ')}")
-            self._ledger.forget_concern()
-            m.held = Held.MAYBE
-        elif view.status == "Reserved":
-            self._ledger.forget_concern()
+
+def on_look(t: Transition, view: PortView) -> None:
+    """The settle time is over: the port shows this now."""
+    r, check, now, settle = t.record, t.record.check, t.now, t.policy.settle
+    if check is None:
+        return
+    if view.route is None:
+        check.due_at, check.offline_at = (
+            None,
+            check.offline_at or now,
+        )  # its next connection brings a new look
+        return
+    latest_at = t.settled_by(check.put_off_since or now)
+    if now < latest_at and (view.events_waiting or view.ready_for < settle):
+        soon = EVENTS_COME_WITHIN if view.events_waiting else settle - view.ready_for
+        check.due_at = min(now + soon, latest_at)
+        return
+    if check.reason is CheckReason.EXPIRED:
+        _check_after_end(t, view)
+    elif r.observed is Observed.HELD:
+        _evaluate(t, check, view)
+    else:
+        t.clear_check()
+
+
+def _check_after_end(t: Transition, view: PortView) -> None:
+    r = t.record
+    t.clear_check()
+    if _may_still_hold(t, view):
+        t.note("cleaning up", "the charger may still hold it after expiry")
+        r.needs_cleanup_cancel = True
+    else:
+        r.observed, r.watch_until = Observed.NOTHING, None
+
+
+def _may_still_hold(t: Transition, view: PortView) -> bool:
+    """Whether the charger may hold the reservation although its time is over."""
+    r = t.record
+    outlives = r.observed_terms is not None and r.observed_terms.expires_at > t.now
+    if r.observed is Observed.UNCERTAIN or _status(t, view) == "Reserved" or outlives:
+        return True
+    # No port shows whether a reservation of any of them is still there, and some chargers expire none.
+    return not r.has_port
+
+
+def _evaluate(t: Transition, check: PendingCheck, view: PortView) -> None:
+    r, status = t.record, _status(t, view)
+    if r.has_port and status in OUT_OF_ORDER:
+        if check.reason is not CheckReason.OUT_OF_ORDER:
+            t.schedule_check(CheckReason.OUT_OF_ORDER)
+        elif t.now < check.since + t.policy.settle:
+            _ask_again(t, check)  # it comes and goes: the charger decides
+        else:
+            r.evidence = f"port {status}"
+            t.release(ReservationState.REMOVED, f"Port{status}")
+        return
+    possible = r.possible_use
+    if possible is not None and not possible.has_ended:
+        # A transaction that may be a use stands before any repeat; its end brings a new look.
+        check.due_at = check.put_off_since = None
+        return
+    is_consumed = (
+        check.reason is CheckReason.AVAILABLE and view.protocol != "ocpp1.6" and r.was_shown_reserved
+    )
+    if status == "Available" and possible is not None:
+        # Our driver was here, at a time we could not place: nobody is reserved for who has left.
+        _remove_consumed(t)
+    elif status == "Available" and is_consumed:
+        # H03.FR.09/10: presenting the token consumes the reservation; the cable may still come.
+        plug_in_by = check.since + t.policy.connection_timeout
+        if t.now < plug_in_by:
+            check.due_at = plug_in_by
+        else:
+            _remove_consumed(t)
+    elif (
+        status in ("Available", None)
+        or not r.has_port
+        or check.reason in (CheckReason.OUT_OF_ORDER, CheckReason.RECOVERED, CheckReason.EARLY_EXPIRY)
+    ):
+        _ask_again(t, check)
+    elif status == "Reserved":
+        t.clear_check()
+    else:  # the port is busy; what comes of it will be reported
+        check.due_at = check.put_off_since = None
+
+
+def _status(t: Transition, view: PortView) -> str | None:
+    """The port's status; None when it is older than the last boot or connection: it counts no more."""
+    return None if t.record.is_status_stale else view.status
+
+
+def _ask_again(t: Transition, check: PendingCheck) -> None:
+    """The same ReserveNow again: the charger knows (ocpp.md §9.2)."""
+    t.note("asking again", f"after {check.reason}")
+    t.clear_check()
+    t.record.observed = Observed.UNCERTAIN
+
+
+def _remove_consumed(t: Transition) -> None:
+    t.record.observed, t.record.evidence = Observed.NOTHING, "port Available"
+    t.end(ReservationState.REMOVED, "ConsumedWithoutTransaction")

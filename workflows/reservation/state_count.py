@@ -1,10 +1,8 @@
-"""Counts the states that reservations reach, for Prometheus, where the state is written: in the workflow.
+"""The metric of states that reservations reach: its name and labels; the workflow counts.
 
 The SDK's meter is part of no history and silent in replay, so a workflow that counts stays deterministic, and
 no replay counts twice. A step that a dying worker had not finished is taken, and counted, again.
 """
-
-from temporalio import workflow
 
 from workflows.messages import ReservationState, ReserveStatus
 
@@ -42,12 +40,6 @@ OWN_REASONS = frozenset(
         "UnknownReservation",
     }
 )
-
-
-def count_state(state: ReservationState, reason: str | None, status: ReserveStatus | None) -> None:
-    """Enter that the running reservation is in `state` now; `status` is the charger's last to ReserveNow."""
-    counter = workflow.metric_meter().create_counter(NAME, DESCRIPTION)
-    counter.add(1, {"state": state.value, "reason": reason_class(state, reason, status)})
 
 
 def reason_class(state: ReservationState, reason: str | None, status: ReserveStatus | None) -> str:

@@ -1,37 +1,70 @@
-"""What a transaction says about a reservation: used, violated, or nothing."""
+"""What a transaction says about a reservation: used, violated, or something less."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import IntEnum
 
 from workflows.messages import Terms, TransactionStarted
 
 _CLOCK_UNSET_BEFORE = 2020
 
 
-class Verdict(StrEnum):
-    """What a transaction means for one reservation."""
+class Verdict(IntEnum):
+    """What a transaction means for one reservation; of several, the greatest counts."""
 
-    USED = "used"
-    VIOLATED = "violated"
-    NOTHING = "nothing"
+    NOTHING = 0
+    UNDECIDED = 1  # at our port, its token not known yet
+    UNEXPLAINED = 2  # by our token, at a time that does not fit
+    VIOLATED = 3
+    USED = 4
 
 
-def judge(event: TransactionStarted, reservation_id: int, terms: Terms) -> Verdict:
+@dataclass(frozen=True)
+class Window:
+    """When a use may have begun: from the first frame to the expiry, `skew` allowed for a charger's clock."""
+
+    first_sent_at: datetime
+    skew: timedelta
+    has_ended: bool  # the reservation has expired; a use in time may still be reported
+
+    def fits(self, event: TransactionStarted, expires_at: datetime) -> bool:
+        """Whether the transaction began in the time of the reservation.
+
+        One that is new on a live socket began when it was received, whatever the charger's clock says. One
+        from an offline queue began by its own time stamp; a charger that never learned the time reports
+        years long gone, and then the time of receipt counts.
+        """
+        if not event.offline:
+            return not self.has_ended or event.at <= expires_at + self.skew
+        began = event.started_at
+        if began is None or began.year < _CLOCK_UNSET_BEFORE:
+            began = event.at
+        return self.first_sent_at - self.skew <= began <= expires_at + self.skew
+
+
+def judge(event: TransactionStarted, reservation_id: int, terms: Terms, window: Window) -> Verdict:
     """Attribute a transaction to the reservation `reservation_id` with `terms`.
 
-    Our id decides, whoever the token (OCPP 1.6 §4.8, 2.0.1 E01.FR.13). Ids 0 and -1, and none, prove
-    nothing: then the token or its group decides, at the reserved port or anywhere for a whole-charger
-    reservation. A foreign token without an id at the reserved port is a violation.
+    Our number decides, whoever the token and whatever the charger's clock (OCPP 1.6 §4.8, 2.0.1 E01.FR.13),
+    unless the transaction had begun before we asked. Numbers 0, -1 and nobody's, and none, prove nothing:
+    then the token or its group decides, at the reserved port or anywhere for a whole-charger reservation.
+    A foreign token without a number at the reserved port is a violation.
     """
+    if event.is_known:
+        return Verdict.NOTHING
     if event.reservation_id is not None and event.reservation_id > 0:
-        return Verdict.USED if event.reservation_id == reservation_id else Verdict.NOTHING
-    if terms.port_number is not None and event.port_number != terms.port_number:
+        if event.reservation_id == reservation_id:
+            return Verdict.USED
+        if event.is_id_live:
+            return Verdict.NOTHING
+    if terms.port_number not in (None, event.port_number):
         return Verdict.NOTHING
     if event.id_tag is None:
-        return Verdict.NOTHING  # TxStartPoint EVConnected: the token comes with a later event
+        return Verdict.UNDECIDED  # TxStartPoint EVConnected: the token comes with a later event
+    fits = window.fits(event, terms.expires_at)
     if is_ours(event, terms):
-        return Verdict.USED
-    return Verdict.VIOLATED if terms.port_number is not None else Verdict.NOTHING
+        return Verdict.USED if fits else Verdict.UNEXPLAINED
+    return Verdict.VIOLATED if fits and terms.port_number is not None else Verdict.NOTHING
 
 
 def is_ours(event: TransactionStarted, terms: Terms) -> bool:
@@ -39,22 +72,24 @@ def is_ours(event: TransactionStarted, terms: Terms) -> bool:
 
     Tokens are case-insensitive (OCPP 1.6 §7.28, 2.0.1 §2.28); chargers report other types than reserved.
     """
-    if event.id_tag is not None and event.id_tag.casefold() == terms.id_tag.casefold():
-        return True
-    group = terms.parent_id_tag
-    return (
-        group is not None
-        and event.parent_id_tag is not None
-        and event.parent_id_tag.casefold() == group.casefold()
-    )
+    return _is_token(event, terms) or _same(event.parent_id_tag, terms.parent_id_tag)
 
 
-def began_between(event: TransactionStarted, earliest: datetime, latest: datetime, skew: timedelta) -> bool:
-    """Whether the transaction began from `earliest` to `latest`, `skew` allowed for the charger's clock.
+def shows_release(event: TransactionStarted, reservation_id: int, terms: Terms) -> bool:
+    """Whether this use proves that the charger let the reservation go.
 
-    A charger that never learned the time reports years long gone: then the time of receipt counts.
+    A charger that names our number, or lets the reserved token in at the reserved port, has used it up. One
+    that starts without the number for a group token, or at any other port, may go on holding it
+    (chargers.md: SAP keeps it after a use by the group).
     """
-    began = event.started_at
-    if began is None or began.year < _CLOCK_UNSET_BEFORE:
-        began = event.at
-    return earliest - skew <= began <= latest + skew
+    if event.reservation_id == reservation_id:
+        return True
+    return terms.port_number is not None and _is_token(event, terms)
+
+
+def _is_token(event: TransactionStarted, terms: Terms) -> bool:
+    return _same(event.id_tag, terms.id_tag)
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one.casefold() == other.casefold()
