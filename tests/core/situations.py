@@ -137,7 +137,7 @@ class Reserving:
         return self.tell(CancelOutcome(result))
 
     def look(self, **view: object) -> list[Effect]:
-        """Perform the look that is due; unless `view` says otherwise the charger has been ready for an hour."""
+        """Perform the look that is due; the charger has been ready for an hour unless `view` differs."""
         step = self.step
         assert isinstance(step, Look), f"due is {step}"
         return self.tell(Looked(step.purpose, _view(view)))
