@@ -10,7 +10,7 @@ from datetime import timedelta
 import structlog
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
-from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
 from activities.announcing import Announcer
 from activities.charger_presence import ChargerPresence
@@ -25,7 +25,6 @@ from workflows.change_password import ChangePasswordWorkflow
 from workflows.forward_cancel import ForwardCancelWorkflow
 from workflows.names import RESERVATIONS_QUEUE, UNVERSIONED_BUILD, WEBHOOKS_QUEUE, WORKER_DEPLOYMENT
 from workflows.reservation.workflow import ReservationWorkflow
-from workflows.sandbox import SANDBOX
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
 log = structlog.get_logger(__name__)
@@ -65,9 +64,7 @@ def build_worker(
             finder.forget_listener,
             announcer.announce,
         ],
-        workflow_runner=SANDBOX,
-        # Berth stores no payload elsewhere; from two on, the SDK makes a task for every payload.
-        max_workflow_task_external_storage_concurrency=1,
+        workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=2000,
         graceful_shutdown_timeout=timedelta(seconds=10),
         deployment_config=deployment,
@@ -85,7 +82,7 @@ def build_webhook_worker(
         task_queue=task_queue,
         workflows=[WebhookDeliveryWorkflow],
         activities=[deliverer.deliver, deliverer.give_up],
-        workflow_runner=SANDBOX,
+        workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=100,
         max_concurrent_workflow_tasks=10,
         max_concurrent_activities=DELIVERIES_AT_ONCE,

@@ -25,8 +25,7 @@ from temporalio.common import (
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
 )
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
@@ -155,12 +154,11 @@ async def run_api(port: int) -> None:
 
 async def run_worker() -> None:
     """The workflow worker's process."""
-    restrictions = SandboxRestrictions.default.with_passthrough_modules("bench", "workflows")
     await Worker(
         await connect(None),
         task_queue=QUEUE,
         workflows=[BareReservation],
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=2000,
     ).run()
 

@@ -260,7 +260,7 @@ class Supervisor:
             self._console.file.write(f"{name:8} {line}\n")
             self._console.file.flush()
         except BrokenPipeError:  # nobody reads any more, as after `make up | head`
-            self._console.file = open(os.devnull, "w")  # noqa: SIM115 - it takes the rest of the run
+            self._console.file = Path(os.devnull).open("w")  # noqa: SIM115 - it takes the rest of the run
             self._stop.set()
 
 

@@ -3,12 +3,11 @@
 An event's id follows from what happened, so that a step that is taken twice makes one event.
 """
 
-import hashlib
 import json
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime
 from pydantic.alias_generators import to_camel
@@ -123,18 +122,12 @@ def active_event(request: ReserveNowInput) -> WebhookEvent | None:
 
 def reservation_event_id(first_run_id: str, event_type: EventType, number: int) -> str:
     """The id of the `number`th event of its type in a reservation's life."""
-    return _uuid5(f"{first_run_id} {event_type} {number}")
+    return str(uuid5(_OURS, f"{first_run_id} {event_type} {number}"))
 
 
 def charger_event_id(charger_id: int, epoch: int, losses: int, event_type: EventType) -> str:
     """The id of the event that a charger's socket began, or ended; again after losses that were none."""
-    return _uuid5(f"charger {charger_id} {epoch} {losses} {event_type}")
-
-
-def _uuid5(name: str) -> str:
-    # As `uuid.uuid5`, which imports hashlib each time: in the SDK's sandbox that costs more than the rest.
-    digest = hashlib.sha1(_OURS.bytes + name.encode(), usedforsecurity=False).digest()
-    return str(UUID(bytes=digest[:16], version=5))
+    return str(uuid5(_OURS, f"charger {charger_id} {epoch} {losses} {event_type}"))
 
 
 def event_body(event_id: str, event_type: str, at: datetime, data: dict[str, Any]) -> str:

@@ -8,13 +8,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 from temporalio.client import Client
-from temporalio.worker import Replayer
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from tests.acceptance.house import PROCESSES, House
 from worker import WORKFLOWS
 from workflows.names import reservation_workflow_id
 from workflows.payload_codec import PayloadKey, data_converter
-from workflows.sandbox import SANDBOX
 
 OLD, NEW = (
     PayloadKey(key_id, bytes([number]) * 32).in_setting() for number, key_id in enumerate(("old", "new"))
@@ -101,7 +100,9 @@ async def test_a_reservations_life_leaves_no_trace_of_its_card(house: House, cha
     )
     assert "CP-1" in (await description.static_summary() or "")
 
-    replayer = Replayer(workflows=WORKFLOWS, data_converter=converter, workflow_runner=SANDBOX)
+    replayer = Replayer(
+        workflows=WORKFLOWS, data_converter=converter, workflow_runner=UnsandboxedWorkflowRunner()
+    )
     await replayer.replay_workflow(await handle.fetch_history())
 
 

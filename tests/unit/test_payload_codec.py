@@ -6,11 +6,10 @@ import pytest
 from pydantic import SecretStr
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
-from temporalio.converter import DataConverter, WithSerializationContext
+from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
 from workflows.payload_codec import (
-    PayloadEncryption,
     PayloadKey,
     UnreadablePayload,
     data_converter,
@@ -113,11 +112,6 @@ async def test_a_failure_without_a_key_says_itself() -> None:
     failure = Failure()
     await converter().encode_failure(ApplicationError("the charger is offline"), failure)
     assert failure.message == "the charger is offline"
-
-
-def test_it_needs_no_context() -> None:
-    # workflows/sandbox.py gives none.
-    assert not isinstance(PayloadEncryption([NEW]), WithSerializationContext)
 
 
 def test_a_fresh_key_is_a_setting_of_256_bits_and_never_the_same() -> None:

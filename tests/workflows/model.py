@@ -30,7 +30,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from simulator.personality import STATUSES, Personality
 from simulator.ports import Phase, Port
@@ -69,7 +69,6 @@ from workflows.messages import (
 )
 from workflows.reservation.workflow import ReservationWorkflow
 from workflows.revision import REVISION
-from workflows.sandbox import SANDBOX
 from workflows.webhook_events import AnnounceInput, Announcement, LastStep, accepted
 
 OUR_ID = 7
@@ -209,7 +208,7 @@ class Site:
                 self.forget_listener,
                 self.announce,
             ],
-            workflow_runner=SANDBOX,
+            workflow_runner=UnsandboxedWorkflowRunner(),
             max_cached_workflows=self._cached,
         )
         await worker.__aenter__()

@@ -20,7 +20,7 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
-from temporalio.worker import Replayer
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from launch.temporal_cli import find_temporal_cli
 from simulator.personality import load_personality, personality_names
@@ -37,7 +37,6 @@ from workflows.messages import (
 )
 from workflows.names import SEARCH_ATTRIBUTES
 from workflows.reservation.workflow import ReservationWorkflow
-from workflows.sandbox import SANDBOX
 
 FIXED = settings(
     max_examples=25,
@@ -417,7 +416,9 @@ class Sequence:
             before = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
             runs |= {before} - {""} - histories.keys()
         replayer = Replayer(
-            workflows=WORKFLOWS, data_converter=pydantic_data_converter, workflow_runner=SANDBOX
+            workflows=WORKFLOWS,
+            data_converter=pydantic_data_converter,
+            workflow_runner=UnsandboxedWorkflowRunner(),
         )
         for history in histories.values():
             for event in history.events:

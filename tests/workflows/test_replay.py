@@ -6,11 +6,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Replayer
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from tests.workflows.record_histories import HISTORIES, STORIES
 from worker import WORKFLOWS
-from workflows.sandbox import SANDBOX
 from workflows.tracing import ReservationTracing
 
 HELP = (
@@ -23,7 +22,11 @@ HELP = (
 @pytest.mark.parametrize("name", sorted(STORIES))
 async def test_a_stored_history_replays(name: str) -> None:
     history = WorkflowHistory.from_json(name, (HISTORIES / f"{name}.json").read_text())
-    replayer = Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter, workflow_runner=SANDBOX)
+    replayer = Replayer(
+        workflows=WORKFLOWS,
+        data_converter=pydantic_data_converter,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     assert result.replay_failure is None, HELP.format(name=name) + f"\n{result.replay_failure}"
 
@@ -36,7 +39,7 @@ async def test_a_history_from_before_tracing_replays_with_it_and_makes_no_span()
     replayer = Replayer(
         workflows=WORKFLOWS,
         data_converter=pydantic_data_converter,
-        workflow_runner=SANDBOX,
+        workflow_runner=UnsandboxedWorkflowRunner(),
         interceptors=[tracing],
     )
     history = WorkflowHistory.from_json("cancelled", (HISTORIES / "cancelled.json").read_text())

@@ -4,13 +4,12 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
-from temporalio.worker import Replayer
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from tests.workflows.record_histories import HISTORIES, STORIES
 from worker import WORKFLOWS
 from workflows.messages import ReservationState, ReserveStatus
 from workflows.reservation.state_count import NAME, NO_REASON, OCPP_ERROR, OTHER, OWN_REASONS, reason_class
-from workflows.sandbox import SANDBOX
 
 
 @pytest.mark.parametrize(
@@ -57,7 +56,7 @@ async def test_a_replay_counts_nothing() -> None:
     replayer = Replayer(
         workflows=WORKFLOWS,
         data_converter=pydantic_data_converter,
-        workflow_runner=SANDBOX,
+        workflow_runner=UnsandboxedWorkflowRunner(),
         runtime=runtime,
     )
     await replayer.replay_workflow(history)
