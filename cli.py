@@ -7,7 +7,7 @@ sentence and an exit code.
 import os
 import sys
 import traceback
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -36,6 +36,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from settings import version
+
+        typer.echo(version())
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the release, and no more."
+        ),
+    ] = False,
+) -> None:
+    """What may stand before a command."""
+
 
 for command in (reservations.reserve, reservations.cancel, reservations.show):
     app.command(rich_help_panel=RESERVATIONS)(command)

@@ -1,6 +1,8 @@
-"""Every setting of Berth, from the environment (prefix BERTH_)."""
+"""Every setting of Berth, from the environment (prefix BERTH_), and which release this is."""
 
 import re
+import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +17,15 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def version() -> str:
+    """The release: that of the installed package, or of the checkout that runs."""
+    try:
+        return metadata.version("berth")
+    except metadata.PackageNotFoundError:
+        project = tomllib.loads((Path(__file__).parent / "pyproject.toml").read_text())["project"]
+        return str(project["version"])
 
 
 class Settings(BaseSettings):

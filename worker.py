@@ -68,7 +68,6 @@ def build_worker(
         max_cached_workflows=2000,
         graceful_shutdown_timeout=timedelta(seconds=10),
         deployment_config=deployment,
-        build_id=UNVERSIONED_BUILD if deployment is None else None,
     )
 
 

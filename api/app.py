@@ -21,7 +21,7 @@ from api.reservation_list import ReservationList
 from api.reservations_client import Reservations
 from api.services import Services
 from directory import Directory
-from settings import Settings
+from settings import Settings, version
 
 _PARTS = (reservations, chargers, ocpp_messages, keys, tokens, webhooks)
 """The routes below /api."""
@@ -76,7 +76,7 @@ def create_app(settings: Settings, client: Client, directory: Directory) -> Fast
         title="Berth",
         summary="Reserves charging ports and keeps its word.",
         description=_DESCRIPTION,
-        version="0.1.0",
+        version=version(),
         docs_url=None,  # add_pages
         redoc_url=None,
         redirect_slashes=False,

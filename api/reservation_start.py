@@ -10,11 +10,9 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.service import RPCError, RPCStatusCode
 
 from workflows.messages import ReservationStart, ReservationState, ReserveRequest
 from workflows.names import (
-    BUILD_IDS,
     CHARGER_ID,
     EXPIRES_AT,
     PORT_ID,
@@ -22,14 +20,13 @@ from workflows.names import (
     RESERVATION_STATE,
     RESERVATIONS_QUEUE,
     SITE_ID,
-    UNVERSIONED_BUILD,
 )
 
 
 def start_operation(
-    workflow_id: str, start: ReservationStart, request: ReserveRequest, tells_build: bool
+    workflow_id: str, start: ReservationStart, request: ReserveRequest
 ) -> WithStartWorkflowOperation[Any, Any]:
-    """How the workflow is started, unless it runs; `tells_build`: with the build that works on it."""
+    """How the workflow is started, unless it runs."""
     terms = request.terms
     state = ReservationState.REQUESTED if request.route is None else ReservationState.SENDING
     port = "any port" if terms.port_number is None else f"port {terms.port_number}"
@@ -40,10 +37,6 @@ def start_operation(
         SearchAttributePair(RESERVATION_STATE, state.value),
         SearchAttributePair(EXPIRES_AT, terms.expires_at),
     ]
-    if tells_build:
-        # What the server writes itself after an unversioned worker's first task: a third write to the lists'
-        # store, a tenth of all that a reservation costs it. One that wants to write it alone is left to.
-        attributes.append(SearchAttributePair(BUILD_IDS, ["unversioned", f"unversioned:{UNVERSIONED_BUILD}"]))
     if terms.port_id is not None:
         attributes.append(SearchAttributePair(PORT_ID, terms.port_id))
     if start.site_id is not None:
@@ -65,8 +58,3 @@ def start_operation(
     # A failed start is told to the operation too; nobody asks it, and asyncio would log that as lost.
     operation._workflow_handle.add_done_callback(lambda told: told.cancelled() or told.exception())
     return operation
-
-
-def is_about_build(error: RPCError) -> bool:
-    """Whether the server refused a start because it told of a build."""
-    return error.status == RPCStatusCode.INVALID_ARGUMENT and BUILD_IDS.name in error.message

@@ -30,7 +30,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.errors import Failed, Unavailable
-from api.reservation_start import is_about_build, start_operation
+from api.reservation_start import start_operation
 from api.temporal_errors import bounded, is_missing, mapped
 from workflows.messages import (
     PENDING,
@@ -111,7 +111,6 @@ class Reservations:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._tells_build = True
 
     async def reserve(
         self, start: ReservationStart, request: ReserveRequest, asking: str | None = None
@@ -128,7 +127,7 @@ class Reservations:
             return self._client.execute_update_with_start_workflow(
                 "reserve",
                 request,
-                start_workflow_operation=start_operation(workflow_id, start, request, self._tells_build),
+                start_workflow_operation=start_operation(workflow_id, start, request),
                 id=update_id,
                 result_type=ReserveAnswer,
             )
@@ -146,11 +145,6 @@ class Reservations:
                 return await self._update(send, workflow_id, request.wait, _NOTHING_STARTED, update_id)
             except _RunClosed:
                 asked += 1
-            except RPCError as error:
-                if not is_about_build(error):
-                    raise
-                log.warning("temporal_takes_no_build", message=error.message)
-                self._tells_build = False
             except _StillOpen as open_:
                 if open_.state is None:
                     raise Unavailable(_NOTHING_STARTED) from None

@@ -10,9 +10,6 @@ RESERVATIONS_QUEUE = "reservations"
 WORKER_DEPLOYMENT = "berth"
 """The worker deployment whose versions are their builds, for who gives them one."""
 
-UNVERSIONED_BUILD = "berth"
-"""The build that workers without `BERTH_WORKER_BUILD` name themselves by, in every release."""
-
 WEBHOOKS_QUEUE = "webhooks"
 """The task queue of deliveries to webhooks, apart so that no reservation waits behind a slow receiver."""
 
@@ -23,9 +20,6 @@ RESERVATION_ID = SearchAttributeKey.for_int("ReservationId")
 SITE_ID = SearchAttributeKey.for_keyword("SiteId")
 RESERVATION_STATE = SearchAttributeKey.for_keyword("ReservationState")
 EXPIRES_AT = SearchAttributeKey.for_datetime("ExpiresAt")
-
-BUILD_IDS = SearchAttributeKey.for_keyword_list("BuildIds")
-"""Temporal's own: by which builds a workflow was worked on. Not one of ours to register."""
 
 SEARCH_ATTRIBUTES: list[SearchAttributeKey[Any]] = [
     CHARGER_ID,

@@ -4,10 +4,8 @@ import asyncio
 import time
 
 import pytest
-from temporalio.client import Client
 
 from tests.acceptance.house import House
-from workflows.names import BUILD_IDS, UNVERSIONED_BUILD, reservation_workflow_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -119,13 +117,3 @@ async def test_a_charger_that_never_connects_is_never_sent_anything(house: House
     assert response.status_code == 202
     ended = await house.until_state(known["id"], "expired")
     assert ended["reason"] == "ChargerOffline"
-
-
-async def test_a_reservation_begins_with_the_build_that_its_worker_names(house: House, identity: str) -> None:
-    """Else the server writes it after the first task, which costs as much as the change to `active`."""
-    await house.charger(identity)
-    charger_id = (await house.about(identity))["id"]
-    await house.reserve(await house.port_id(identity))
-    client = await Client.connect(house.temporal.address)
-    about = await client.get_workflow_handle(reservation_workflow_id(charger_id, 7)).describe()
-    assert about.typed_search_attributes.get(BUILD_IDS) == ["unversioned", f"unversioned:{UNVERSIONED_BUILD}"]

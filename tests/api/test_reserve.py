@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 from temporalio.client import Client
-from temporalio.common import SearchAttributeKey
 
 from directory import Capabilities, Charger, Directory
 from tests.api.conftest import QUEUE, Caller
@@ -428,18 +427,3 @@ class TestAWholeCharger:
         assert response.status_code == 404
         assert response.json() == {"error": f"chargerId: there is no charger {charger.id}"}
         assert script.starts == []
-
-
-async def test_a_server_that_takes_no_build_is_asked_without_one(
-    http: httpx.AsyncClient,
-    charger: Charger,
-    script: Script,
-    body: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # This one the server lets nobody set.
-    refused = SearchAttributeKey.for_keyword_list("TemporalUsedWorkerDeploymentVersions")
-    monkeypatch.setattr("api.reservation_start.BUILD_IDS", refused)
-    response = await http.post(RESERVE, json=body)
-    assert (response.status_code, response.json()["data"]["status"]) == (200, "Accepted")
-    assert len(script.asked) == 1

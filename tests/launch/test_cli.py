@@ -6,11 +6,13 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from launch.commands.ending import EXIT_CODES
+from settings import Settings
 from tests.launch.commands import ROOT, WITHIN, berth, berth_here
 
 
@@ -35,6 +37,19 @@ def test_help_names_the_processes_and_the_tasks() -> None:
     assert run.returncode == 0
     for command in ("up", "api", "gateway", "worker", "doctor", "reserve", "cancel", "list", "messages"):
         assert f" {command} " in run.stdout
+
+
+def test_the_version_is_that_of_the_checkout() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    run = berth("--version")
+    assert (run.returncode, run.stdout) == (0, f"{project['version']}\n")
+    # As a worker's build, which docs/how-to/pinned-releases.md has it be.
+    assert Settings(worker_build=run.stdout.strip()).worker_build == project["version"]
+
+
+def test_the_version_is_that_of_the_package_where_berth_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", {"berth": "9.8.7"}.__getitem__)
+    assert berth_here("--version").stdout == "9.8.7\n"
 
 
 def test_help_waits_for_none_of_the_heavy_libraries() -> None:
