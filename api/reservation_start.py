@@ -1,9 +1,10 @@
-"""What Temporal is told when a reservation starts: its lists and its UI show it from then on."""
+"""How a reservation starts in Temporal, whose lists and UI show it from then on."""
 
+import asyncio
 from datetime import UTC
 from typing import Any
 
-from temporalio.client import WithStartWorkflowOperation
+from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -11,7 +12,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 
-from workflows.messages import ReservationStart, ReservationState, ReserveRequest
+from workflows.messages import ReservationStart, ReservationState, ReserveAnswer, ReserveRequest
 from workflows.names import (
     CHARGER_ID,
     EXPIRES_AT,
@@ -41,7 +42,7 @@ def start_operation(
         attributes.append(SearchAttributePair(PORT_ID, terms.port_id))
     if start.site_id is not None:
         attributes.append(SearchAttributePair(SITE_ID, start.site_id))
-    operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+    return WithStartWorkflowOperation(
         "Reservation",
         start,
         id=workflow_id,
@@ -55,6 +56,25 @@ def start_operation(
             f"(charger {start.charger_id}, port id {terms.port_id}), as first asked for until {until}."
         ),
     )
-    # A failed start is told to the operation too; nobody asks it, and asyncio would log that as lost.
-    operation._workflow_handle.add_done_callback(lambda told: told.cancelled() or told.exception())
-    return operation
+
+
+async def start_and_reserve(
+    client: Client, operation: WithStartWorkflowOperation[Any, Any], request: ReserveRequest, update_id: str
+) -> ReserveAnswer:
+    """Send the request, starting the workflow unless it runs.
+
+    Raises:
+        WorkflowUpdateFailedError: The workflow ended before it answered.
+        RPCError, RuntimeError: Temporal refused, or does not answer.
+    """
+    # The operation keeps a failed start too, and asyncio logs as lost what nobody retrieves. Its handle may
+    # never come, as when Temporal cannot be reached: it is waited for as long as the call, and no longer.
+    handle = asyncio.create_task(operation.workflow_handle())
+    try:
+        answer: ReserveAnswer = await client.execute_update_with_start_workflow(
+            "reserve", request, start_workflow_operation=operation, id=update_id, result_type=ReserveAnswer
+        )
+        return answer
+    finally:
+        handle.cancel()
+        await asyncio.gather(handle, return_exceptions=True)

@@ -30,7 +30,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.errors import Failed, Unavailable
-from api.reservation_start import start_operation
+from api.reservation_start import start_and_reserve, start_operation
 from api.temporal_errors import bounded, is_missing, mapped
 from workflows.messages import (
     PENDING,
@@ -124,13 +124,8 @@ class Reservations:
         asked = 0
 
         def send(update_id: str) -> Coroutine[Any, Any, ReserveAnswer]:
-            return self._client.execute_update_with_start_workflow(
-                "reserve",
-                request,
-                start_workflow_operation=start_operation(workflow_id, start, request),
-                id=update_id,
-                result_type=ReserveAnswer,
-            )
+            operation = start_operation(workflow_id, start, request)
+            return start_and_reserve(self._client, operation, request, update_id)
 
         for _ in range(1 + RESENDS):
             update_id = str(
