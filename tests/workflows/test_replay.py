@@ -5,12 +5,16 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.client import WorkflowHistory
+from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import PayloadConverter
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from tests.workflows.record_histories import HISTORIES, STORIES
 from worker import WORKFLOWS
 from workflows.tracing import ReservationTracing
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 HELP = (
     "This change of the workflow would break reservations that are under way. Make it for a new revision "
@@ -31,11 +35,12 @@ async def test_a_stored_history_replays(name: str) -> None:
     assert result.replay_failure is None, HELP.format(name=name) + f"\n{result.replay_failure}"
 
 
-async def test_a_history_from_before_tracing_replays_with_it_and_makes_no_span() -> None:
+@pytest.mark.parametrize("is_traced", [False, True])
+async def test_a_history_replays_with_tracing_and_makes_no_span(is_traced: bool) -> None:
     kept = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(kept))
-    tracing = ReservationTracing(provider.get_tracer("test"), always_create_workflow_spans=True)
+    tracing = ReservationTracing(provider.get_tracer("test"))
     replayer = Replayer(
         workflows=WORKFLOWS,
         data_converter=pydantic_data_converter,
@@ -43,6 +48,10 @@ async def test_a_history_from_before_tracing_replays_with_it_and_makes_no_span()
         interceptors=[tracing],
     )
     history = WorkflowHistory.from_json("cancelled", (HISTORIES / "cancelled.json").read_text())
+    if is_traced:
+        (header,) = PayloadConverter.default.to_payloads([{"traceparent": TRACEPARENT}])
+        started = history.events[0].workflow_execution_started_event_attributes
+        started.header.fields[TracingInterceptor().header_key].CopyFrom(header)
     await replayer.replay_workflow(history)
     assert kept.get_finished_spans() == ()
 
