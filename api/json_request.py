@@ -14,13 +14,13 @@ MAX_BODY = 64 * 1024
 class JsonRequest(Request):
     """A request whose body is at most 64 KiB of JSON. Raises BadRequest and BodyTooLarge."""
 
-    _body: bytes
+    _whole: bytes | None = None
 
     async def body(self) -> bytes:
         """The body's bytes."""
-        if not hasattr(self, "_body"):
-            self._body = await self._read()
-        return self._body
+        if self._whole is None:
+            self._whole = await self._read()
+        return self._whole
 
     async def json(self) -> Any:
         """What the body says; object keys once only, no NaN, no Infinity."""

@@ -13,6 +13,9 @@ import gateway.metrics
 from launch import written_table
 from workflows.reservation import state_count
 
+MOST_LABELS = 8
+"""More than any metric has."""
+
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "metrics.md"
 
 
@@ -55,8 +58,22 @@ def _of(process: str, module: ModuleType) -> Iterator[Described]:
         if isinstance(metric, MetricWrapperBase):
             (family,) = metric.describe()
             suffix = "_total" if family.type == "counter" else ""
-            labels = tuple(metric._labelnames)  # the library tells them nowhere else
-            yield Described(family.name + suffix, family.type, process, labels, family.documentation)
+            yield Described(family.name + suffix, family.type, process, _labels(metric), family.documentation)
+
+
+def _labels(metric: MetricWrapperBase) -> tuple[str, ...]:
+    """The names of its labels. The library shows them at series only, so one is made for the look."""
+    for count in range(1, MOST_LABELS + 1):
+        values = ("any",) * count
+        try:
+            metric.labels(*values)
+        except ValueError:  # it has another number of labels
+            continue
+        (family,) = metric.collect()
+        metric.remove(*values)
+        # The bound of a histogram's bucket is not one of ours.
+        return tuple(name for name in family.samples[0].labels if name != "le")
+    return ()
 
 
 def metrics_table() -> str:
