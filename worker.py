@@ -23,7 +23,7 @@ from settings import Settings
 from webhooks.sender import Sender
 from workflows.change_password import ChangePasswordWorkflow
 from workflows.forward_cancel import ForwardCancelWorkflow
-from workflows.names import RESERVATIONS_QUEUE, UNVERSIONED_BUILD, WEBHOOKS_QUEUE, WORKER_DEPLOYMENT
+from workflows.names import RESERVATIONS_QUEUE, WEBHOOKS_QUEUE, WORKER_DEPLOYMENT
 from workflows.reservation.workflow import ReservationWorkflow
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
 

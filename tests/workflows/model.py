@@ -31,6 +31,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from workflows.revision import REVISION
 
 from simulator.personality import STATUSES, Personality
 from simulator.ports import Phase, Port
@@ -68,7 +69,6 @@ from workflows.messages import (
     TransactionStarted,
 )
 from workflows.reservation.workflow import ReservationWorkflow
-from workflows.revision import REVISION
 from workflows.webhook_events import AnnounceInput, Announcement, LastStep, accepted
 
 OUR_ID = 7
