@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import quote
+from uuid import uuid4
 
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
@@ -16,7 +17,7 @@ from api.paging import ThisPage
 from api.policy import default_wait, policy_of
 from api.prefer import Prefer, preferred_wait
 from api.reservation_list import Listed
-from api.reservations_client import NOT_TAKEN_UP, UNKNOWN_RESERVATION, Sight
+from api.reservations_client import Sight
 from api.route import ApiRoute
 from api.schemas.base import Data, Page
 from api.schemas.reservations import (
@@ -50,7 +51,6 @@ from workflows.messages import (
     Route,
     Terms,
 )
-from workflows.revision import REVISION
 
 log = structlog.get_logger(__name__)
 
@@ -117,9 +117,8 @@ async def _reserve(
         reservation_id=body.reservation_id,
         site_id=target.site_id,
         policy=policy_of(here.settings),
-        revision=REVISION,
     )
-    ask = _ask(body, target, wait, here.settings, key)
+    ask = _ask(body, target, wait, here.settings, key, name)
     told = await here.reservations.reserve(start, ask, name)
     if told.status == PENDING and key.flipturn:
         told = await _refused(told, start, here)
@@ -159,19 +158,26 @@ async def cancel(
     charger = await _charger(body.charger_id, key, here)
     wait = _wait(request, key)
 
-    async def ask(_: str | None) -> Response:
-        return await _cancel(body, charger, wait, key, here)
+    async def ask(name: str | None) -> Response:
+        return await _cancel(body, charger, wait, key, here, name)
 
     return await answered_once(idempotency_key, body, key, here, ask)
 
 
 async def _cancel(
-    body: CancelBody, charger: Charger, wait: timedelta | None, key: ApiKey, here: Services
+    body: CancelBody,
+    charger: Charger,
+    wait: timedelta | None,
+    key: ApiKey,
+    here: Services,
+    name: str | None,
 ) -> Response:
-    asked = CancelRequest(wait=default_wait(here.settings) if wait is None else wait)
+    asked = CancelRequest(
+        wait=default_wait(here.settings) if wait is None else wait, request_id=name or str(uuid4())
+    )
     told = await here.reservations.cancel(charger.id, body.reservation_id, asked)
     # A reservation that this very cancel ended has asked the charger already.
-    if told is None or (told.state.is_end and told.reason == UNKNOWN_RESERVATION):
+    if told is None or (told.status == CancelStatus.REJECTED and not told.was_live):
         return _answered(await _forward(body, charger, told, asked.wait, key, here))
     outcome = CancelOutcome(
         status=told.status,
@@ -311,6 +317,7 @@ def _ask(
     wait: timedelta | None,
     settings: Settings,
     key: ApiKey,
+    name: str | None,
 ) -> ReserveRequest:
     route = None
     if target.queue is not None and target.epoch is not None:
@@ -324,6 +331,8 @@ def _ask(
             id_tag_type=body.id_token_type or IdTagType.CENTRAL,
             parent_id_tag=body.parent_id_tag,
         ),
+        # Under an Idempotency-Key a repeat is the same request: it is not taken again after a cancel.
+        request_id=name or str(uuid4()),
         route=route,
         wait=default_wait(settings) if wait is None else wait,
         hold_while_offline=bool(wait),
@@ -335,7 +344,7 @@ def _ask(
 
 async def _refused(told: ReserveAnswer, start: ReservationStart, here: Services) -> ReserveAnswer:
     """Pending in Flipturn's words. Whoever is told Rejected never gets it: it is withdrawn first."""
-    if told.reason == NOT_TAKEN_UP:
+    if not told.is_taken_up:
         # A cancel would overtake the request that no worker has seen yet.
         raise Unavailable("no worker took the reservation in time; repeat with the same reservationId")
     await here.reservations.withdraw(start.charger_id, start.reservation_id)

@@ -128,9 +128,8 @@ class Reservations:
             return start_and_reserve(self._client, operation, request, update_id)
 
         for _ in range(1 + RESENDS):
-            update_id = str(
-                uuid4()
-            )  # a new one each time: the old one's failure would be its answer for ever
+            # A new one each time: the old one's failure would be its answer for ever.
+            update_id = str(uuid4())
             if asking is not None:
                 asked, told = await self._meet(workflow_id, asking, asked)
                 if told is not None:
@@ -148,7 +147,9 @@ class Reservations:
                 # Until a worker accepts it an update is in the server's memory only.
                 handle = self._client.get_workflow_handle(workflow_id)
                 if await self._signal(handle, SIGNAL_WITHIN, "reserve", request):
-                    return ReserveAnswer(status=PENDING, state=open_.state, reason=NOT_TAKEN_UP)
+                    return ReserveAnswer(
+                        status=PENDING, state=open_.state, reason=NOT_TAKEN_UP, is_taken_up=False
+                    )
         raise Unavailable(_ENDING_EACH_TIME)
 
     async def cancel(
@@ -171,7 +172,7 @@ class Reservations:
                 pass  # or there is none; the next lines find out
             except _StillOpen as open_:
                 if open_.state is not None and (
-                    open_.accepted or await self._signal(handle, SIGNAL_WITHIN, "cancel")
+                    open_.accepted or await self._signal(handle, SIGNAL_WITHIN, "cancel", request)
                 ):
                     return CancelAnswer(status=PENDING, state=open_.state)
             async with bounded(READ_WITHIN, _OUTCOME_UNKNOWN):
@@ -329,7 +330,11 @@ class Reservations:
         return snapshot.state
 
     async def _signal(
-        self, handle: WorkflowHandle[Any, Any], within: timedelta, name: str, *arguments: ReserveRequest
+        self,
+        handle: WorkflowHandle[Any, Any],
+        within: timedelta,
+        name: str,
+        *arguments: ReserveRequest | CancelRequest,
     ) -> bool:
         """Durable at once, needs no worker; False when no such workflow runs."""
         async with bounded(within, _OUTCOME_UNKNOWN):
@@ -348,8 +353,8 @@ def _update_id(asking: str, asked: int) -> str:
 
 def _cancel_of_ended(state: ReservationState) -> CancelAnswer:
     if state == ReservationState.CANCELLED:
-        return CancelAnswer(status=CancelStatus.ACCEPTED, state=state)
-    return CancelAnswer(status=CancelStatus.REJECTED, state=state, reason=UNKNOWN_RESERVATION)
+        return CancelAnswer(status=CancelStatus.ACCEPTED, state=state, was_live=False)
+    return CancelAnswer(status=CancelStatus.REJECTED, state=state, reason=UNKNOWN_RESERVATION, was_live=False)
 
 
 async def _ends(update: asyncio.Task[Any], within: timedelta) -> bool:

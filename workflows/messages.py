@@ -149,6 +149,7 @@ class ReserveAnswer(Record):
     state: ReservationState
     reason: str | None = None
     holds: Terms | None = None  # what the charger holds now; after a refused change the former terms
+    is_taken_up: bool = True  # False: Temporal has the request, no worker has seen it yet
 
 
 class CancelRequest(Record):

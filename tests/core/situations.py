@@ -100,10 +100,12 @@ class Reserving:
         """Apply inputs, one after the other; what follows from all of them."""
         return [effect for input in inputs for effect in self.machine.apply(input, self.now)]
 
-    def decide(self) -> None:
-        """Take the steps that need nothing from outside."""
+    def decide(self) -> list[Effect]:
+        """Take the steps that need nothing from outside; what follows from them."""
+        effects: list[Effect] = []
         while isinstance(step := self.step, Decision):
-            self.tell(step)
+            effects += self.tell(step)
+        return effects
 
     def reserve(
         self, asked: Terms | None = None, *, route: Route | None = ROUTE, request_id: str = ""
@@ -127,7 +129,7 @@ class Reserving:
         self, result: ReserveNowResult | CancelReservationResult | NotSentDetail | InDoubtDetail
     ) -> list[Effect]:
         """Have the frame that is due sent, with this outcome."""
-        self.decide()
+        self.settle()
         step = self.step
         if isinstance(step, SendReserveNow):
             assert not isinstance(result, CancelReservationResult), f"due is {step}"
@@ -144,9 +146,10 @@ class Reserving:
 
     def settle(self) -> None:
         """Store events and unsubscribe, as far as that is due."""
-        self.decide()
-        while isinstance(step := self.step, StoreEvents | Unsubscribe):
-            if isinstance(step, StoreEvents):
+        while isinstance(step := self.step, Decision | StoreEvents | Unsubscribe):
+            if isinstance(step, Decision):
+                self.tell(step)
+            elif isinstance(step, StoreEvents):
                 self.tell(EventsStored(len(step.events), succeeded=True))
             else:
                 self.tell(Unsubscribed(len(step.argument.events)))

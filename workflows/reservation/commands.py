@@ -128,7 +128,7 @@ def _take_cancel(t: Transition, request: OpenRequest, command: CancelCommand) ->
                 status=CancelStatus.REJECTED,
                 state=t.record.state,
                 reason="Superseded",
-                was_live=not _is_over(t.record),
+                was_live=not t.record.state.is_end,
             )
         if answer is not None:
             t.reply(request, answer)
@@ -143,4 +143,5 @@ def _take_cancel(t: Transition, request: OpenRequest, command: CancelCommand) ->
     elif t.record.state is ReservationState.CANCELLED:
         t.answer_cancels(CancelStatus.ACCEPTED, was_live=False)
     else:
-        t.answer_cancels(CancelStatus.REJECTED, "UnknownReservation", was_live=False)
+        was_live = not t.record.state.is_end  # a refused cancel has asked the charger already
+        t.answer_cancels(CancelStatus.REJECTED, "UnknownReservation", was_live=was_live)

@@ -83,14 +83,8 @@ def _on_connected(t: Transition, event: ChargerConnected) -> None:
     if r.routing.route is None or event.route.epoch > r.routing.route.epoch:
         t.reach(event.route)
     _notice_socket(t, event.route.epoch)
-    check = r.check
-    if check is None:
-        return
-    was_away_long = check.offline_at is not None and t.now - check.offline_at >= t.policy.settle
-    if check.put_off_since is None or was_away_long:
-        check.put_off_since = t.now
-    check.due_at = min(t.now + t.policy.settle, t.settled_by(check.put_off_since))
-    check.offline_at = None
+    if r.check is not None:
+        t.put_off(r.check)
 
 
 def _on_booted(t: Transition) -> None:

@@ -52,7 +52,7 @@ class PendingCheck(BaseModel):
 
     reason: CheckReason
     since: datetime  # of this reason
-    due_at: datetime | None  # None: when the charger reports again
+    due_at: datetime | None = None  # None: when the charger reports again
     put_off_since: datetime | None = None  # reports that keep coming put it off, but not for ever
     offline_at: datetime | None = None  # it was due, and the charger away
 

@@ -136,16 +136,31 @@ class Transition:
         r.observed, r.observed_terms = observed, terms
 
     def schedule_check(self, reason: CheckReason) -> None:
-        """Look at the port when it has settled; reports that keep coming put that off once more at most."""
-        check = self.record.check
-        put_off_since = self.now if check is None else check.put_off_since or self.now
-        is_same = check is not None and check.reason is reason and reason is CheckReason.OUT_OF_ORDER
-        self.record.check = PendingCheck(
-            reason=reason,
-            since=check.since if check is not None and is_same else self.now,
-            due_at=min(self.now + self.policy.settle, self.settled_by(put_off_since)),
-            put_off_since=put_off_since,
+        """Look at the port when it has settled."""
+        before = self.record.check
+        is_still_broken = (
+            before is not None and before.reason is reason and reason is CheckReason.OUT_OF_ORDER
         )
+        check = PendingCheck(
+            reason=reason,
+            since=before.since if before is not None and is_still_broken else self.now,
+            put_off_since=None if before is None else before.put_off_since,
+            offline_at=None if before is None else before.offline_at,
+        )
+        self.put_off(check)
+        self.record.check = check
+
+    def put_off(self, check: PendingCheck) -> None:
+        """Have the check wait until things have settled from now on.
+
+        Reports and connections that keep coming put it off so much again, at most. What a charger did that
+        was away for longer than that is reported once it is back.
+        """
+        was_away = check.offline_at is not None and self.now - check.offline_at >= self.policy.settle
+        if check.put_off_since is None or was_away:
+            check.put_off_since = self.now
+        check.offline_at = None
+        check.due_at = min(self.now + self.policy.settle, self.settled_by(check.put_off_since))
 
     def settled_by(self, put_off_since: datetime) -> datetime:
         """When a check takes place at the latest that has been put off since then."""
