@@ -117,6 +117,9 @@ class ScriptedCharger:
         self.gate.set()
         self.memory_gate = asyncio.Event()  # closed: the directory is slow to forget
         self.memory_gate.set()
+        self.look_gate = asyncio.Event()  # closed: the database does not answer looks
+        self.look_gate.set()
+        self.looks_waiting = 0  # how many looks it did not answer
         self.telling = asyncio.Event()  # the last step has begun
         self.thinking = asyncio.Event()
         self.holds: Terms | None = None
@@ -175,6 +178,9 @@ class ScriptedCharger:
 
     @activity.defn(name="LookAtCharger")
     async def look_at_charger(self, look: LookInput) -> PortView:
+        if not self.look_gate.is_set():
+            self.looks_waiting += 1
+            await self.look_gate.wait()
         return PortView(
             route=self.route, ready_for=self.ready_for, protocol=self.protocol, status=self.status
         )
@@ -269,6 +275,7 @@ class World:
     ) -> None:
         self.charger.gate.set()
         self.charger.memory_gate.set()
+        self.charger.look_gate.set()
         for worker in self._workers:
             await worker.__aexit__(kind, error, trace)
 
@@ -381,9 +388,9 @@ class World:
         """Wait until the workflow exists."""
         await self._poll(self._exists)
 
-    async def until_asked(self, count: int) -> None:
+    async def until_asked(self, count: int, within: float = 10) -> None:
         """Wait until ReserveNow was asked of the charger `count` times."""
-        await self._poll(lambda: _ready(len(self.charger.reserved) >= count))
+        await self._poll(lambda: _ready(len(self.charger.reserved) >= count), within)
 
     async def until_cancel_asked(self, count: int = 1) -> None:
         """Wait until CancelReservation was asked of the charger `count` times."""
