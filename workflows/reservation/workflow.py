@@ -11,12 +11,12 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-import structlog
 from pydantic import BaseModel
 from temporalio import workflow
-from temporalio.common import RetryPolicy, SearchAttributeUpdate
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
+from workflows.background import Background
 from workflows.charger_call import (
     DATABASE_AWAY,
     STATEMENT_WITHIN,
@@ -24,7 +24,6 @@ from workflows.charger_call import (
     cancel_reservation,
     reserve_now,
 )
-from workflows.instant import to_the_second
 from workflows.messages import (
     CancelAnswer,
     CancelRequest,
@@ -40,12 +39,9 @@ from workflows.messages import (
     ReserveRequest,
     Route,
     Snapshot,
-    TimelineEntry,
     TransactionEnded,
     TransactionStarted,
 )
-from workflows.names import EXPIRES_AT, PORT_ID, RESERVATION_STATE
-from workflows.reservation import state_count
 from workflows.reservation.effects import Answer, Effect, Note, StateReached, TermsShown
 from workflows.reservation.inputs import (
     CancelCommand,
@@ -74,34 +70,31 @@ from workflows.reservation.steps import (
     Wait,
     WaitForCharger,
 )
+from workflows.shown import Shown
 from workflows.webhook_events import AnnounceInput
-
-DETAILS_LENGTH = 20
-"""Lines of the timeline that the Temporal UI shows."""
 
 # Temporal shows the attempts of the pending activity; `charger_connected` ends the wait at once.
 _WAIT_FOR_CHARGER = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
 )
+_WAIT_FOR_CHARGER_ATTEMPT = timedelta(seconds=10)
 _ANNOUNCE_ATTEMPT = timedelta(seconds=2)
 _TWICE = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2)
+
 # After these nobody asks again for what an activity in the background was to find out.
 _NEEDS_NO_BACKGROUND = (SendReserveNow, SendCancelReservation, Wait, Close)
 
-_T = TypeVar("_T")
 _NEVER = datetime.max.replace(tzinfo=UTC)
-
-log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
 
 
 @workflow.defn(name="Reservation")
 class ReservationWorkflow:
     """One reservation of one charger.
 
-    Updates: `reserve` (also changes a live reservation), `cancel`. Signals: `reserve`, `cancel`. Query:
-    `snapshot`. Events come as the signals `charger_connected`, `charger_booted`, `port_status`,
-    `transaction_started`, `transaction_ended`, `reservation_ended`, `port_reserved_by_other`. Ends in one of
-    `ReservationState`'s ends; the result is the last snapshot.
+    Updates: `reserve` (also changes a live reservation), `cancel`. Signals: both without an answer, and the
+    charger's events. Query: `snapshot`. Ends in one of `ReservationState`'s ends; the result is the last
+    snapshot.
     """
 
     @workflow.init
@@ -109,11 +102,11 @@ class ReservationWorkflow:
         self._start = start
         self._info = workflow.info()
         self._machine = ReservationMachine(start, self._info.first_execution_run_id, workflow.now())
+        self._shown = Shown(start, self._machine.record.timeline)
         self._inputs: deque[Input] = deque()
         self._calls = 0
         self._answers: dict[int, ReserveAnswer | CancelAnswer] = {}
-        self._details = deque(map(_line, self._machine.record.timeline), maxlen=DETAILS_LENGTH)
-        self._background: tuple[BaseModel, workflow.ActivityHandle[Any]] | None = None
+        self._background = Background()
         self._is_long = False  # as of the last wait
 
     @workflow.run
@@ -133,10 +126,9 @@ class ReservationWorkflow:
     @workflow.update(description="Hold the port on these terms; on a live reservation: change it.")
     async def reserve(self, request: ReserveRequest) -> ReserveAnswer:
         """Ask for the reservation; answers Pending when `wait` ends first or the charger is offline."""
-        request = _with_id(request)
-        answer = await self._answer_to(
-            lambda key: ReserveCommand(request, key, answer_by=workflow.now() + request.wait)
-        )
+        named = request.model_copy(update={"request_id": request.request_id or str(workflow.uuid4())})
+        answer_by = workflow.now() + request.wait
+        answer = await self._answer_to(lambda key: ReserveCommand(named, key, answer_by))
         assert isinstance(answer, ReserveAnswer)
         return answer
 
@@ -144,21 +136,21 @@ class ReservationWorkflow:
     async def cancel(self, request: CancelRequest) -> CancelAnswer:
         """Cancel the reservation; answers Pending when `wait` ends first or the charger is offline."""
         request_id = request.request_id or str(workflow.uuid4())
-        answer = await self._answer_to(
-            lambda key: CancelCommand(request_id, key, answer_by=workflow.now() + request.wait)
-        )
+        answer_by = workflow.now() + request.wait
+        answer = await self._answer_to(lambda key: CancelCommand(request_id, key, answer_by))
         assert isinstance(answer, CancelAnswer)
         return answer
 
     @workflow.signal(name="reserve", description="Hold the port, without waiting for the answer.")
     def reserve_without_answer(self, request: ReserveRequest) -> None:
         """Ask for the reservation: what no worker takes up in time, so that it outlives the server."""
-        self._inputs.append(ReserveCommand(_with_id(request)))
+        named = request.model_copy(update={"request_id": request.request_id or str(workflow.uuid4())})
+        self._inputs.append(ReserveCommand(named))
 
     @workflow.signal(name="cancel", description="Give the port free, without waiting for the answer.")
     def cancel_without_answer(self, request: CancelRequest | None = None) -> None:
-        """Cancel the reservation."""
-        request_id = request.request_id if request is not None else ""
+        """Cancel the reservation; from the Temporal UI or its command line without an argument."""
+        request_id = "" if request is None else request.request_id
         self._inputs.append(CancelCommand(request_id or str(workflow.uuid4())))
 
     @workflow.signal(description="The charger is ready on a new socket.")
@@ -199,9 +191,9 @@ class ReservationWorkflow:
     @workflow.query(description="Everything known about the reservation.")
     def snapshot(self) -> Snapshot:
         """The reservation as it stands."""
-        waiting = sum(isinstance(input, Command) for input in self._inputs)
         snapshot = self._machine.snapshot()
-        return snapshot.model_copy(update={"commands_waiting": snapshot.commands_waiting + waiting})
+        waiting = snapshot.commands_waiting + sum(isinstance(input, Command) for input in self._inputs)
+        return snapshot.model_copy(update={"commands_waiting": waiting})
 
     async def _answer_to(self, command: Callable[[int], Command]) -> ReserveAnswer | CancelAnswer:
         self._calls += 1
@@ -218,7 +210,7 @@ class ReservationWorkflow:
                 self._apply(self._inputs.popleft())
             step = self._machine.next_step(workflow.now())
             if isinstance(step, _NEEDS_NO_BACKGROUND):
-                self._stop_background()
+                self._background.stop()
             if isinstance(step, Close):
                 await workflow.wait_condition(lambda: self._has_input() or workflow.all_handlers_finished())
                 if not self._has_input():
@@ -230,40 +222,23 @@ class ReservationWorkflow:
             elif (outcome := await self._perform(step)) is not None:
                 self._apply(outcome)
 
+    def _has_input(self) -> bool:
+        return bool(self._inputs)
+
     def _apply(self, input: Input) -> None:
         for effect in self._machine.apply(input, workflow.now()):
             self._carry_out(effect)
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Answer():
-                self._answers[effect.key] = effect.answer
-            case Note():
-                self._details.append(_line(effect.entry))
-                workflow.set_current_details("\n".join(self._details))
+            case Answer(key, answer):
+                self._answers[key] = answer
+            case Note(entry):
+                self._shown.add(entry)
             case StateReached():
-                self._show_state(effect)
+                self._shown.enter(effect)
             case TermsShown(terms):
-                port = PORT_ID.value_unset() if terms.port_id is None else PORT_ID.value_set(terms.port_id)
-                shown: list[SearchAttributeUpdate[Any]] = [EXPIRES_AT.value_set(terms.expires_at), port]
-                workflow.upsert_search_attributes(shown)
-
-    def _show_state(self, reached: StateReached) -> None:
-        state = reached.state.value
-        counter = workflow.metric_meter().create_counter(state_count.NAME, state_count.DESCRIPTION)
-        reason = state_count.reason_class(reached.state, reached.reason, reached.status)
-        counter.add(1, {"state": state, "reason": reason})
-        if not workflow.unsafe.is_replaying():
-            log.info(
-                "reservation_state",
-                charger_id=self._start.charger_id,
-                reservation_id=self._start.reservation_id,
-                state=state,
-                reason=reached.reason,
-            )
-        # Each upsert is a write to the lists' store: a start with a route shows `sending` already.
-        if workflow.info().typed_search_attributes.get(RESERVATION_STATE) != state:
-            workflow.upsert_search_attributes([RESERVATION_STATE.value_set(state)])
+                self._shown.show(terms)
 
     # --- steps -----------------------------------------------------------------------------------------
 
@@ -283,9 +258,15 @@ class ReservationWorkflow:
                 # What came meanwhile is taken first: it is perhaps a use.
                 return None if view is None or self._inputs else Looked(purpose, view)
             case WaitForCharger(subscription, until):
-                found = await self._in_background(
-                    "WaitForCharger", subscription, Route, _WAIT_FOR_CHARGER, until, "charger offline"
+                waiting = self._background.start(
+                    "WaitForCharger",
+                    subscription,
+                    Route,
+                    within=_WAIT_FOR_CHARGER_ATTEMPT,
+                    retry_policy=_WAIT_FOR_CHARGER,
+                    summary="charger offline",
                 )
+                found = await self._unless_interrupted(waiting, until, "until the charger is back")
                 return None if found is None else ChargerBack(found)
             case StoreEvents(events, forever):
                 return EventsStored(len(events), await self._announce(AnnounceInput(events=events), forever))
@@ -307,53 +288,32 @@ class ReservationWorkflow:
 
     async def _ask_database(self, activity: str, argument: BaseModel, result_type: type[_T]) -> _T | None:
         """One local attempt; while the database is away, an ordinary activity that an input interrupts."""
-        if self._background is None or self._background[0] != argument:
+        if not self._background.has(argument):
             try:
                 return await ask_locally(activity, argument, result_type)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
-        return await self._in_background(
-            activity, argument, result_type, DATABASE_AWAY, None, "the database does not answer"
+        summary = "the database does not answer"
+        asking = self._background.start(
+            activity,
+            argument,
+            result_type,
+            within=STATEMENT_WITHIN,
+            retry_policy=DATABASE_AWAY,
+            summary=summary,
         )
+        return await self._unless_interrupted(asking, None, summary)
 
-    async def _in_background(
-        self,
-        activity: str,
-        argument: BaseModel,
-        result_type: type[_T],
-        retry_policy: RetryPolicy,
-        until: datetime | None,
-        summary: str,
+    async def _unless_interrupted(
+        self, activity: workflow.ActivityHandle[_T], until: datetime | None, summary: str
     ) -> _T | None:
-        """The activity's result; None when an input or `until` came first.
-
-        It goes on meanwhile, for as long as the same is asked for again.
-        """
-        if self._background is None or self._background[0] != argument:
-            self._stop_background()
-            handle = workflow.start_activity(
-                activity,
-                argument,
-                result_type=result_type,
-                start_to_close_timeout=STATEMENT_WITHIN,
-                retry_policy=retry_policy,
-                summary=summary,
-            )
-            handle.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._background = (argument, handle)
-        handle = self._background[1]
-        await self._wait(lambda: handle.done() or self._has_input(), until, summary)
-        if not handle.done():
+        """The result; None when an input or `until` came first, and the activity goes on."""
+        await self._wait(lambda: activity.done() or self._has_input(), until, summary)
+        if not activity.done():
             return None
-        self._background = None
-        result: _T = handle.result()
-        return result
-
-    def _stop_background(self) -> None:
-        if self._background is not None:
-            self._background[1].cancel()
-            self._background = None
+        self._background.stop()
+        return activity.result()
 
     async def _announce(self, argument: AnnounceInput, forever: bool) -> bool:
         """Whether the events are stored. Not a local activity: callers' answers would leave only after it."""
@@ -371,12 +331,6 @@ class ReservationWorkflow:
         return True
 
     # --- waiting ------------------------------------------------------------------------------------------
-
-    def _has_input(self) -> bool:
-        return bool(self._inputs)
-
-    def _may_continue(self) -> bool:
-        return self._is_long and self._machine.may_continue_as_new and workflow.all_handlers_finished()
 
     async def _wait(
         self,
@@ -397,36 +351,23 @@ class ReservationWorkflow:
             next_pending = self._machine.requests.next_pending_at() or _NEVER
             return next_pending if next_pending < pending_before else _NEVER
 
+        def is_to_continue() -> bool:
+            is_idle = self._machine.may_continue_as_new and workflow.all_handlers_finished()
+            return may_continue and self._is_long and is_idle
+
         while not condition() and (until is None or workflow.now() < until):
             self._apply(Tick(in_hurry=may_continue and self._is_long))
             planned = pending_at()
             alarm = min(until or _NEVER, planned)
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
-                    lambda: (
-                        condition()
-                        or pending_at() < planned  # noqa: B023 - awaited before it changes
-                        or (may_continue and self._may_continue())
-                    ),
+                    lambda: condition() or pending_at() < planned or is_to_continue(),  # noqa: B023
                     timeout=None if alarm == _NEVER else alarm - workflow.now(),
                     timeout_summary=summary if alarm == until else "a caller waits for an answer",
                 )
-            if may_continue and not condition() and not self._has_input() and self._may_continue():
-                self._continue_as_new()
+            if is_to_continue() and not condition() and not self._has_input():
+                self._background.stop()
+                carried = self._machine.record.model_dump(mode="json")
+                workflow.continue_as_new(self._start.model_copy(update={"carried": carried}))
             # Asked nowhere else: after a local activity a replay may still be at an earlier step.
             self._is_long = self._info.is_continue_as_new_suggested()
-
-    def _continue_as_new(self) -> None:
-        self._stop_background()
-        carried = self._machine.record.model_dump(mode="json")
-        workflow.continue_as_new(self._start.model_copy(update={"carried": carried}))
-
-
-def _with_id(request: ReserveRequest) -> ReserveRequest:
-    if request.request_id:
-        return request
-    return request.model_copy(update={"request_id": str(workflow.uuid4())})
-
-
-def _line(entry: TimelineEntry) -> str:
-    return f"- {to_the_second(entry.at)} {entry.event} {entry.detail}".rstrip()
