@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api import reservations_client
-from launch import commands_table, errors_table, events_table, settings_table
+from launch import commands_table, errors_table, events_table, settings_table, steps_table
 from tests.launch.commands import ROOT
 from workflows.messages import ReservationState
 from workflows.reservation.state_count import OWN_REASONS
@@ -31,7 +31,7 @@ def words(cell: str) -> set[str]:
     return set(re.findall(r"`([^`]+)`", cell))
 
 
-@pytest.mark.parametrize("table", [settings_table, errors_table, commands_table, events_table])
+@pytest.mark.parametrize("table", [settings_table, errors_table, commands_table, events_table, steps_table])
 def test_a_written_table_is_that_of_the_code(table: ModuleType) -> None:
     page = table.PAGE.read_text("utf-8")
     assert page == table.with_table(page), f"run python -m {table.__name__}"
@@ -80,7 +80,7 @@ def test_every_reason_of_berths_own_is_told() -> None:
 def test_every_line_of_a_timeline_is_told() -> None:
     page = (ROOT / "docs" / "reference" / "events.md").read_text("utf-8")
     told = {word for row in rows(page, "event") for word in words(row[0])}
-    source = "".join(file.read_text("utf-8") for file in (ROOT / "workflows").glob("*.py"))
+    source = "".join(file.read_text("utf-8") for file in (ROOT / "workflows").rglob("*.py"))
     noted = set(re.findall(r'note\(\s*"([a-z ]+)"', source))
     noted |= {"charger answered", "requested", "change requested"}  # one of two
     assert told == noted
