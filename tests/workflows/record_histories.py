@@ -129,7 +129,7 @@ async def _announced_late(world: World) -> None:
     world.charger.announcing_fails = False
 
 
-def _without_traces(text: str) -> str:
+def without_traces(text: str) -> str:
     """The history less what tells of the machine it was recorded on."""
     machine = f"{os.getpid()}@{socket.gethostname()}"
 
@@ -184,7 +184,7 @@ async def record(names: list[str]) -> None:
             await STORIES[name](world)
             await world.end()
             history = await world.handle.fetch_history()
-            (HISTORIES / f"{name}.json").write_text(_without_traces(history.to_json()))
+            (HISTORIES / f"{name}.json").write_text(without_traces(history.to_json()))
 
 
 if __name__ == "__main__":
