@@ -1,4 +1,4 @@
-"""An earlier release runs and reservations sleep; then all is replaced, as docs/how-to/upgrade.md says."""
+"""An earlier release runs and reservations sleep; then all is replaced, and perhaps put back again."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.house import House
-from tests.acceptance.life import Life
+from tests.acceptance.life import VERSIONS, Life
 from tests.acceptance.releases import kept_releases, unpack
 from tests.launch.commands import ROOT
 
@@ -100,3 +100,59 @@ async def test_reservations_that_sleep_live_to_their_right_ends(
             refused = await house.berth("worker")
             assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
             assert "newer release" in refused.stderr
+
+
+ORDERS = {
+    "workers first": ("gateway", "worker", "api"),
+    "APIs first": ("api", "gateway", "worker"),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("release", kept_releases())
+async def test_in_any_order_and_back_every_reservation_stays_alive_and_can_be_cancelled(
+    release: str, order: str, tmp_path: Path, temporal_cli: Path
+) -> None:
+    old = unpack(release, tmp_path / "release")
+    async with House(tmp_path, temporal_cli, old, BERTH_SETTLE="1") as house:
+        chargers = [
+            await Life.begin(house, version, wrong_tag="starts_without_id")
+            for version in VERSIONS
+            for _ in range(3)
+        ]
+        begun: list[tuple[Life, int]] = []
+
+        async def begin_one() -> None:
+            """One more, and a stranger comes to it: its workflow has something to decide."""
+            life = chargers[len(begun)]
+            number = await life.begun()
+            begun.append((life, number))
+            assert await life.charger.start_charging("CARD-9", 1)
+            await life.is_told(number, "violated")
+
+        async def are_alive() -> None:
+            for life, number in begun:
+                assert (await life.show(number))["state"] == "active"
+
+        await begin_one()
+        house.code = ROOT
+        for command in ("migrate", "search-attributes"):
+            done = await house.berth(command)
+            assert done.returncode == 0, done.stderr
+        for process in ORDERS[order]:
+            await replace(house, process)
+            await house.until_ready()
+            await begin_one()
+            await are_alive()
+        if migrations(old) == migrations(ROOT):  # else the database says that it is from a newer release
+            house.code = old
+            for process in ("api", "worker"):
+                await replace(house, process)
+                await house.until_ready()
+                await begin_one()
+                await are_alive()
+        for life, number in begun:
+            answer = await house.cancel(life.charger_id, number)
+            assert answer.json()["data"]["status"] == "Accepted", answer.text
+            await life.is_in(number, "cancelled")
+            await life.is_free()

@@ -1,7 +1,7 @@
 """Records one history of every end a reservation can have: `python -m tests.workflows.record_histories`.
 
 The files are what running reservations look like to a new release. Record anew only what was never
-deployed; a deployed workflow changes by a new revision and must go on replaying the old files.
+deployed; a deployed workflow changes by a patch and must go on replaying the old files.
 """
 
 import asyncio
@@ -28,7 +28,15 @@ from tests.workflows.world import (
     UNKNOWN_ID,
     World,
 )
-from workflows.messages import ChargerConnected, PortStatusChanged, TransactionStarted
+from workflows.messages import (
+    CancelReservationResult,
+    ChargerBooted,
+    ChargerConnected,
+    PortReservedByOther,
+    PortStatusChanged,
+    TransactionEnded,
+    TransactionStarted,
+)
 from workflows.names import SEARCH_ATTRIBUTES
 
 HISTORIES = Path(__file__).parent.parent / "data" / "histories"
@@ -143,28 +151,69 @@ def without_traces(text: str) -> str:
     return json.dumps(clean(json.loads(text)), indent=1) + "\n"
 
 
+async def _used_by_the_group(world: World) -> None:
+    terms = world.terms().model_copy(update={"parent_id_tag": "FAMILY"})
+    await world.reserve(terms)
+    at = await world.now()
+    use = TransactionStarted(
+        at=at, transaction_id="17", port_number=1, id_tag="CHILD", parent_id_tag="FAMILY"
+    )
+    await world.tell("transaction_started", use)
+    await world.tell("transaction_ended", TransactionEnded(at=at, transaction_id="17", port_number=1))
+
+
+async def _replaced_by_another(world: World) -> None:
+    await world.reserve()
+    await world.tell("port_reserved_by_other", PortReservedByOther(at=await world.now(), port_number=1))
+
+
+async def _move_refused(world: World) -> None:
+    await world.reserve(world.terms(port=1))
+    world.charger.cancel_answers.append(CancelReservationResult(is_port_held=True))
+    await world.reserve(world.terms(port=2))
+
+
+async def _database_away(world: World) -> None:
+    await world.reserve()
+    world.charger.look_gate.clear()
+    await world.tell("charger_booted", ChargerBooted(at=await world.now()))
+    looking = asyncio.create_task(world.skip(seconds=62))
+    while not world.charger.looks_waiting:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(2)
+    world.charger.look_gate.set()
+    await looking
+
+
+async def _continued(world: World) -> None:
+    await world.reserve()
+    first = (await world.handle.describe()).run_id
+    while (await world.handle.describe()).run_id == first:
+        await world.reserve()
+
+
 STORIES: dict[str, Story] = {
-    "expired": _expired,
-    "cancelled": _cancelled,  # before webhooks were told
-    "cancelled-and-told": _cancelled,
-    "cancelled-natively": _cancelled_natively,
-    "rejected": _rejected,
-    "used": _used,
-    "removed": _removed,
-    "failed": _failed,
-    "unknown-then-expired": _unknown_then_expired,
-    "offline-then-active": _offline_then_active,
-    "never-connected": _never_connected,
-    "changed-and-refused": _changed_and_refused,
-    "cancel-refused": _cancel_refused,
-    "lingered": _lingered,
-    "whole-charger-expired": _whole_charger_expired,  # before it was cancelled after expiry
-    "whole-charger-tidied": _whole_charger_expired,
-    "revision-1-cancelled": _cancelled,
-    "revision-1-whole-charger": _whole_charger_expired,
-    "revision-1-announced": _announced,
     "announced": _announced,
     "announced-late": _announced_late,
+    "cancel-refused": _cancel_refused,
+    "cancelled": _cancelled,
+    "cancelled-natively": _cancelled_natively,
+    "changed-and-refused": _changed_and_refused,
+    "continued": _continued,
+    "database-away": _database_away,
+    "expired": _expired,
+    "failed": _failed,
+    "lingered": _lingered,
+    "move-refused": _move_refused,
+    "never-connected": _never_connected,
+    "offline-then-active": _offline_then_active,
+    "rejected": _rejected,
+    "removed": _removed,
+    "replaced-by-another": _replaced_by_another,
+    "unknown-then-expired": _unknown_then_expired,
+    "used": _used,
+    "used-by-the-group": _used_by_the_group,
+    "whole-charger-expired": _whole_charger_expired,
 }
 
 

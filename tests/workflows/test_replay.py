@@ -17,7 +17,7 @@ from workflows.tracing import ReservationTracing
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 HELP = (
-    "This change of the workflow would break reservations that are under way. Make it for a new revision "
+    "This change of the workflow would break reservations that are under way. Make it as a patch "
     "(docs/how-to/changing-the-workflow.md). Only if this history was never deployed: "
     "python -m tests.workflows.record_histories {name}"
 )
