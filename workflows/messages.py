@@ -240,7 +240,7 @@ class ReserveNowInput(Record):
     call_timeout: timedelta = timedelta(seconds=30)
     write_within: timedelta = timedelta(seconds=10)
     first_run_id: str = ""
-    generation: int = 1  # counts the uses of the number within the first run and those that continue it
+    generation: int = 1  # counts the ReserveNows of the number, in its first run and those that continue it
     is_repeat: bool = False  # the charger was asked before: an event on its way stands before this frame
     event_id: str = ""  # of the webhook event of an Accepted; empty: it is active already
     event_at: AwareDatetime | None = None  # the instant of that event, by the workflow's clock
@@ -351,8 +351,8 @@ class PortView(Record):
 class Event(Record):
     """Base of the events. `first_run_id` names the run that subscribed; others ignore it.
 
-    `generation` says, by the order of the database's transactions and no clock, which frame the charger had
-    got when the event was stored: the `ReserveNowInput.generation` of the last one, 0 before the first.
+    `generation` says, by the order of the database's transactions and no clock, what the charger had been
+    sent when the event was stored: the `ReserveNowInput.generation` of the last ReserveNow, 0 before any.
     """
 
     event_id: int = 0  # our own id, increasing per charger; 0 = not stored, may repeat

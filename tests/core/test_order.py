@@ -5,9 +5,16 @@ from datetime import timedelta
 import pytest
 
 from tests.core.situations import ACCEPTED, CANCELLED, NOT_CONNECTED, NOW, SECOND, SILENCE, Reserving, terms
-from workflows.messages import NotSentDetail, PortStatusChanged, ReservationEnded, TransactionStarted
+from workflows.messages import (
+    ChargerBooted,
+    NotSentDetail,
+    PortStatusChanged,
+    ReservationEnded,
+    TransactionEnded,
+    TransactionStarted,
+)
 from workflows.reservation.record import CheckReason
-from workflows.reservation.steps import SendReserveNow, Unsubscribe
+from workflows.reservation.steps import SendCancelReservation, SendReserveNow, Unsubscribe
 
 
 def active() -> Reserving:
@@ -77,6 +84,20 @@ def test_a_number_used_again_is_not_ended_by_what_its_former_use_left_behind() -
     assert reserving.state == "active"
     reserving.tell(late.model_copy(update={"generation": 2}))
     assert reserving.state == "used"
+
+
+def test_a_use_that_began_just_before_the_charger_accepted_a_repeat_is_followed_by_a_cancel() -> None:
+    reserving = active()
+    reserving.tell(ChargerBooted(at=NOW, generation=1))
+    reserving.skip(seconds=61)
+    reserving.look(status="Available")
+    reserving.answer(ACCEPTED)  # to the repeat; the transaction below crossed it on the wire
+    use = TransactionStarted(at=NOW, generation=1, transaction_id="17", port_number=1, reservation_id=7)
+    reserving.tell(use)
+    assert reserving.state == "used"
+    reserving.settle()
+    reserving.tell(TransactionEnded(at=NOW, generation=2, transaction_id="17"))
+    assert isinstance(reserving.step, SendCancelReservation), "it holds the port anew"
 
 
 def test_the_subscription_of_a_later_use_of_the_number_is_not_removed_with_the_former_one() -> None:

@@ -46,7 +46,8 @@ def on_reserve_outcome(t: Transition, outcome: ReserveOutcome) -> None:
     was_sent = isinstance(result, InDoubtDetail) or (isinstance(result, ReserveNowResult) and result.sent)
     if was_sent:
         attempts = t.record.attempts
-        attempts.first_sent_at = attempts.first_sent_at or outcome.asked_at
+        if attempts.first_sent_at is None:
+            attempts.first_sent_at, attempts.first_generation = outcome.asked_at, attempts.generation
         t.record.reject_offline = False
         if t.record.routing.route is not None:
             routing = t.record.routing
@@ -131,6 +132,7 @@ def _on_accepted(t: Transition, terms: Terms, answer: ReserveNowResult) -> None:
     r.fallback, r.was_active = None, True
     r.status, r.evidence = ReserveStatus.ACCEPTED, RESERVE_ACCEPTED
     r.is_status_stale, r.possible_use = False, None
+    r.attempts.accepted_generation = r.attempts.generation
     t.clear_check()
     if r.state is not ReservationState.ACTIVE:
         t.enter(ReservationState.ACTIVE)

@@ -35,7 +35,7 @@ def on_event(t: Transition, event: Event) -> None:
     if isinstance(event, ChargerConnected):
         _on_connected(t, event)
     elif r.attempts.first_sent_at is not None and (
-        event.generation is None or event.generation >= r.attempts.generation
+        event.generation is None or event.generation >= r.attempts.first_generation
     ):
         _on_report(t, event)
 
@@ -130,7 +130,11 @@ def _use(t: Transition, event: TransactionStarted, used: list[Terms]) -> None:
     r.transaction_id = event.transaction_id
     r.evidence = f"transaction {event.transaction_id}" + (", by a foreign token" if is_foreign else "")
     t.note("charger reports", r.evidence)
-    is_released = any(shows_release(event, t.start.reservation_id, terms) for terms in used)
+    # It may have begun just before the charger accepted a repeat, which holds the port anew.
+    is_before_accepted = event.generation is not None and event.generation < r.attempts.accepted_generation
+    is_released = not is_before_accepted and any(
+        shows_release(event, t.start.reservation_id, terms) for terms in used
+    )
     r.observed = Observed.NOTHING if is_released else Observed.UNCERTAIN
     t.end(ReservationState.USED)
     if not is_released:

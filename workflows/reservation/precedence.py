@@ -220,7 +220,7 @@ def _reserve(s: Situation) -> Step | None:
             call_timeout=policy.call_timeout,
             write_within=policy.write_within,
             first_run_id=s.first_run_id,
-            generation=attempts.generation if is_repeat else attempts.generation + 1,
+            generation=attempts.generation + 1,
             is_repeat=is_repeat,
             event_id=_active_event_id(s),
             event_at=max(s.now, r.latest_at or s.now),

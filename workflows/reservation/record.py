@@ -94,6 +94,8 @@ class Attempts(BaseModel):
     """Frames so far, and the answers that are missing."""
 
     generation: int = 0  # `ReserveNowInput.generation` of the last ReserveNow
+    first_generation: int = 0  # of the first one that may have reached the charger
+    accepted_generation: int = 0  # of the last one that it accepted
     first_sent_at: datetime | None = None  # None: the charger was sent nothing
     unanswered_count: int = 0  # in a row
     early_disconnects: int = 0  # sockets in a row that ended right after our frame
