@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.announcing import announced
 from activities.link import ChargerLink, ChargerLinks, InDoubt, NotSent
-from activities.listening import is_running, listening
+from activities.subscription import is_running, listening
 from directory import Directory, LiveReservation
 from workflows.messages import (
     IN_DOUBT,

@@ -9,7 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.announcing import announced
-from activities.listening import listening
+from activities.subscription import listening
 from directory import Directory
 from workflows.messages import CHARGER_OFFLINE, Listener, LookInput, PortView, Route
 from workflows.webhook_events import LastStep

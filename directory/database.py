@@ -17,7 +17,7 @@ from directory.events import Events
 from directory.idempotency import Idempotency
 from directory.keys import ApiKeys
 from directory.links import Links
-from directory.live import LiveReservations
+from directory.subscriptions import LiveReservations
 from directory.messages import Messages
 from directory.password_changes import PasswordChanges
 from directory.payload_keys import PayloadKeys
