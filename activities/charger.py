@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import string
 from collections.abc import Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 import structlog
@@ -14,8 +14,8 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.announcing import announced
 from activities.link import ChargerLink, ChargerLinks, InDoubt, NotSent
-from activities.subscription import is_running, listening
-from directory import Directory, LiveReservation
+from activities.subscription import is_running, subscription_of
+from directory import Directory, EventSubscription
 from workflows.messages import (
     IN_DOUBT,
     NOT_SENT,
@@ -30,7 +30,7 @@ from workflows.messages import (
     ReserveNowResult,
     ReserveStatus,
 )
-from workflows.webhook_events import accepted
+from workflows.webhook_events import active_event
 
 log = structlog.get_logger(__name__)
 
@@ -68,10 +68,10 @@ class ChargerCommands:
         _name(request.charger_id, reservation_id=request.reservation_id)
         try:
             link = self._ready_link(request.charger_id, request.epoch)
-            listener = listening(request)
+            subscription = subscription_of(request)
             try:
-                # Before the frame: what the charger does next must find its listener.
-                is_held = await self._enter(listener, request.force)
+                # Before the frame: what the charger does next must find its subscriber.
+                is_held = await self._enter(subscription, request.force)
             except Exception as error:
                 log.exception("directory_failed")
                 raise NotSent("not_ready") from error
@@ -91,8 +91,8 @@ class ChargerCommands:
             _fail(error)
         log.info("reserve_now_answered", status=result.status, error=result.error, reason=result.reason)
         if result.status is ReserveStatus.ACCEPTED:
-            is_untold = not await self._mark_accepted(listener, request)
-            return result.model_copy(update={"is_untold": is_untold}) if is_untold else result
+            is_event_lost = not await self._mark_accepted(subscription, request)
+            return result.model_copy(update={"is_event_lost": True}) if is_event_lost else result
         return result
 
     @activity.defn(name="CancelReservation")
@@ -160,12 +160,12 @@ class ChargerCommands:
             raise NotSent("not_ready")
         return link
 
-    async def _enter(self, listener: LiveReservation, force: bool) -> bool:
-        """Have the run hear of its charger's events; whether another reservation holds the port instead."""
+    async def _enter(self, subscription: EventSubscription, force: bool) -> bool:
+        """Subscribe the run to its charger's events; whether another reservation holds the port instead."""
         if force:
-            await self._directory.live.put(listener)
+            await self._directory.subscriptions.put(subscription)
             return False
-        return not await self._directory.live.claim(listener)
+        return not await self._directory.subscriptions.claim(subscription)
 
     async def _offer(self, charger_id: int, password: str) -> str:
         try:
@@ -184,11 +184,11 @@ class ChargerCommands:
             # It opens for whoever knows it, and nobody does.
             log.exception("new_password_not_withdrawn")
 
-    async def _not_living(self, request: CancelReservationInput) -> LiveReservation | None:
+    async def _not_living(self, request: CancelReservationInput) -> EventSubscription | None:
         """The row that a run left behind which was ended by force, or lost. Raises NotSent when one lives."""
         try:
-            listeners = await self._directory.live.of_charger(request.charger_id)
-            left = next((one for one in listeners if one.reservation_id == request.reservation_id), None)
+            subscribers = await self._directory.subscriptions.of_charger(request.charger_id)
+            left = next((one for one in subscribers if one.reservation_id == request.reservation_id), None)
             lives = left is not None and await is_running(activity.client(), left.workflow_id)
         except Exception as error:
             log.exception("directory_or_temporal_failed")
@@ -197,22 +197,25 @@ class ChargerCommands:
             raise NotSent("live")
         return left
 
-    async def _forget(self, listener: LiveReservation) -> None:
+    async def _forget(self, left: EventSubscription) -> None:
         try:
-            await self._directory.live.remove(listener.workflow_id, listener.first_run_id)
+            await self._directory.subscriptions.remove(left.workflow_id, left.first_run_id)
         except Exception:
-            # The charger's word must not be lost over it; the row ends with the reservation's time.
-            log.exception("listener_not_forgotten")
+            # The charger's answer must not be lost over it; the row ends with the reservation's time.
+            log.exception("subscription_not_ended")
 
-    async def _mark_accepted(self, listener: LiveReservation, request: ReserveNowInput) -> bool:
-        """Whether webhooks, if there are any, have been told."""
+    async def _mark_accepted(self, subscription: EventSubscription, request: ReserveNowInput) -> bool:
+        """Whether the webhook event, if any webhook wants it, is stored."""
         try:
-            is_news = request.event_id and await self._directory.webhooks.any()
-            announcing = [announced(accepted(request, datetime.now(UTC)))] if is_news else []
-            await self._directory.live.mark_accepted(listener.workflow_id, listener.first_run_id, announcing)
+            event = active_event(request)
+            is_wanted = event is not None and await self._directory.webhooks.any()
+            announcing = [announced(event)] if event is not None and is_wanted else []
+            await self._directory.subscriptions.mark_accepted(
+                subscription.workflow_id, subscription.first_run_id, announcing
+            )
         except Exception:
             # The charger's Accepted must not be lost over the one-holder check of others, nor over webhooks.
-            log.exception("mark_accepted_failed", workflow_id=listener.workflow_id)
+            log.exception("mark_accepted_failed", workflow_id=subscription.workflow_id)
             return False
         return True
 

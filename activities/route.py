@@ -1,4 +1,4 @@
-"""What a reservation asks of the directory: is the charger there, and who listens to it.
+"""What a reservation asks of the directory: is the charger there, and who gets its events.
 
 These run in the workflow worker. All are safe to repeat.
 """
@@ -9,10 +9,10 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.announcing import announced
-from activities.subscription import listening
+from activities.subscription import subscription_of
 from directory import Directory
-from workflows.messages import CHARGER_OFFLINE, Listener, LookInput, PortView, Route
-from workflows.webhook_events import LastStep
+from workflows.messages import CHARGER_OFFLINE, LookInput, PortView, Route, Subscription
+from workflows.webhook_events import UnsubscribeInput
 
 
 class RouteFinder:
@@ -22,17 +22,17 @@ class RouteFinder:
         self._directory = directory
 
     @activity.defn(name="WaitForCharger")
-    async def wait_for_charger(self, listener: Listener) -> Route:
+    async def wait_for_charger(self, request: Subscription) -> Route:
         """Look once for the charger's ready socket; Temporal repeats this until it is there.
 
-        The run is entered as a listener first, so that a charger that connects meanwhile wakes it.
+        The run is subscribed first, so that a charger that connects meanwhile wakes it.
         Raises ApplicationError of type ChargerOffline.
         """
-        await self._directory.live.put(listening(listener))
-        link = await self._directory.links.route(listener.charger_id)
+        await self._directory.subscriptions.put(subscription_of(request))
+        link = await self._directory.links.route(request.charger_id)
         if link is None:
             raise ApplicationError(
-                f"charger {listener.charger_id} is offline",
+                f"charger {request.charger_id} is offline",
                 type=CHARGER_OFFLINE,
                 category=ApplicationErrorCategory.BENIGN,
             )
@@ -56,11 +56,11 @@ class RouteFinder:
             status_at=port.status_at if port is not None else None,
         )
 
-    @activity.defn(name="ForgetListener")
-    async def forget_listener(self, forget: LastStep) -> None:
-        """Announce what is left to announce and take the run off the list of listeners: its last step."""
+    @activity.defn(name="Unsubscribe")
+    async def unsubscribe(self, request: UnsubscribeInput) -> None:
+        """End the run's subscription and enter the webhook events that are left: its last step."""
         workflow_id = activity.info().workflow_id or ""
-        announcing = [announced(one) for one in forget.announcements]
+        announcing = [announced(one) for one in request.events]
         if not await self._directory.webhooks.any():
             announcing = []
-        await self._directory.live.remove(workflow_id, forget.first_run_id, announcing)
+        await self._directory.subscriptions.remove(workflow_id, request.first_run_id, announcing)

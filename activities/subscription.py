@@ -1,4 +1,4 @@
-"""The row by which a run hears of its charger's events, and whether that run is still there."""
+"""The row by which a run gets its charger's events, and whether that run is still there."""
 
 from datetime import timedelta
 
@@ -7,21 +7,21 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from directory import LiveReservation
-from workflows.messages import Listener, ReserveNowInput
+from directory import EventSubscription
+from workflows.messages import ReserveNowInput, Subscription
 
 _DESCRIBED_WITHIN = timedelta(seconds=3)
 
 
-def listening(request: Listener | ReserveNowInput) -> LiveReservation:
+def subscription_of(request: Subscription | ReserveNowInput) -> EventSubscription:
     """The row of the workflow this activity runs for, not accepted yet.
 
     Raises ApplicationError outside of a workflow.
     """
     workflow_id = activity.info().workflow_id
     if workflow_id is None:
-        raise ApplicationError("only a workflow can listen to a charger", non_retryable=True)
-    return LiveReservation(
+        raise ApplicationError("only a workflow can subscribe to a charger", non_retryable=True)
+    return EventSubscription(
         workflow_id=workflow_id,
         first_run_id=request.first_run_id,
         charger_id=request.charger_id,

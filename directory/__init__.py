@@ -1,4 +1,4 @@
-"""What exists and where it is connected: chargers, tokens, keys, sockets, listeners, events, messages.
+"""What exists and where it is connected: chargers, tokens, keys, sockets, subscriptions, events, messages.
 
 Open it with `Directory.open(url)`; everything it gives back is a frozen record.
 """
@@ -22,10 +22,10 @@ from directory.records import (
     DeliveryState,
     DeliveryTarget,
     DueDelivery,
+    EventSubscription,
     Gateway,
     Heartbeat,
     Link,
-    LiveReservation,
     LoggedMessage,
     NewCharger,
     NewEvent,
@@ -61,10 +61,10 @@ __all__ = [
     "Directory",
     "DirectoryError",
     "DueDelivery",
+    "EventSubscription",
     "Gateway",
     "Heartbeat",
     "Link",
-    "LiveReservation",
     "LoggedMessage",
     "NewCharger",
     "NewEvent",

@@ -38,7 +38,7 @@ _NEW_PORT = sa.select(chargers.c.id, bindparam("number", type_=sa.Integer)).wher
 
 
 class PortStatuses:
-    """The part of `directory.chargers` that listens to StatusNotification and NotifyEvent."""
+    """The part of `directory.chargers` that takes StatusNotification and NotifyEvent."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections

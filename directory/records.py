@@ -248,8 +248,8 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveReservation:
-    """A run that listens to its charger's events; it says who listens, not what the charger holds."""
+class EventSubscription:
+    """A run that its charger's events are sent to; it says who gets them, not what the charger holds."""
 
     workflow_id: str
     first_run_id: str

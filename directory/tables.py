@@ -141,7 +141,8 @@ links = sa.Table(
     sa.Column("losses", sa.Integer, nullable=False, server_default=sa.text("0")),
 )
 
-# No foreign key here and below: a run's listener and a charger's word outlive the charger's row.
+# `EventSubscription`; the table keeps its name, an older release may run beside this one. No foreign key
+# here and below: a run's subscription and a charger's reports outlive the charger's row.
 live_reservations = sa.Table(
     "live_reservations",
     metadata,

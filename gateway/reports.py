@@ -1,4 +1,4 @@
-"""What one charger reports, in Berth's own words: written to the directory, passed on to workflows.
+"""What one charger reports, in Berth's own words: written to the database, passed on to workflows.
 
 Handlers of both OCPP versions translate into these calls. A failing directory raises; nothing else does.
 """
@@ -13,7 +13,7 @@ from directory import (
     Capabilities,
     Charger,
     Directory,
-    LiveReservation,
+    EventSubscription,
     NewEvent,
     StatusChange,
     Transaction,
@@ -117,14 +117,14 @@ class ChargerReports:
         serial_number: str | None,
         firmware_version: str | None,
     ) -> None:
-        """BootNotification: keep its facts, tell every listener."""
+        """BootNotification: keep its facts, send it to every subscriber."""
         facts = (manufacturer or "", model or "", serial_number, firmware_version)
         if facts != self._facts:
             await self._directory.chargers.set_identity_facts(self.charger_id, *facts)
             self._facts = facts
             self._showed = Capabilities()
         booted = ChargerBooted(at=_now())
-        await self.outbox.put([(listener, booted) for listener in await self.outbox.listeners()])
+        await self.outbox.put([(subscriber, booted) for subscriber in await self.outbox.subscribers()])
         self._on_boot()
 
     async def showed(self, capabilities: Capabilities) -> None:
@@ -135,7 +135,7 @@ class ChargerReports:
             self._showed = showed
 
     async def port_status(self, report: PortReport) -> None:
-        """A connector's status; listeners hear of it when it changes that of its port to unreserved."""
+        """A connector's status; sent when it changes that of its port to another than Reserved."""
         if not (
             0 <= report.port_number <= _LARGEST_PORT_NUMBER
             and 0 <= report.connector_id <= _LARGEST_CONNECTOR_ID
@@ -148,8 +148,8 @@ class ChargerReports:
         if self._ports.get(place) == report:
             return
         at = _now()
-        # Reserved is what listeners expect: telling each would cost more than anything else about it.
-        listeners = [] if report.status == RESERVED else await self.outbox.listeners()
+        # Reserved is what subscribers expect: sending it would cost more than anything else about it.
+        subscribers = [] if report.status == RESERVED else await self.outbox.subscribers()
 
         told: list[NewEvent] = []
 
@@ -157,8 +157,8 @@ class ChargerReports:
             event = PortStatusChanged(
                 at=at, port_number=change.port_number, status=change.after, before=change.before
             )
-            concerned = events.of_port(listeners, change.port_number)
-            told[:] = self.outbox.written((listener, event) for listener in concerned)
+            concerned = events.of_port(subscribers, change.port_number)
+            told[:] = self.outbox.written((subscriber, event) for subscriber in concerned)
             return told
 
         change = await self._directory.chargers.record_status(
@@ -196,9 +196,9 @@ class ChargerReports:
         listed_parent = listed.parent_id_tag if listed else None
         if listed is not None and listed.status == BLOCKED:
             return TokenVerdict(BLOCKED, listed_parent)
-        listeners = await self.outbox.listeners()
-        listed_parent = _as_reserved(listed_parent, listeners)
-        reserved = [one for one in listeners if events.same_token(one.id_tag, id_tag)]
+        subscribers = await self.outbox.subscribers()
+        listed_parent = _as_reserved(listed_parent, subscribers)
+        reserved = [one for one in subscribers if events.same_token(one.id_tag, id_tag)]
         if reserved:
             groups = [listed_parent, *(one.parent_id_tag for one in reserved)]
             return TokenVerdict(ACCEPTED, next((group for group in groups if group), None))
@@ -275,8 +275,8 @@ class ChargerReports:
     async def reservation_ended(self, reservation_id: int, status: str) -> None:
         """ReservationStatusUpdate: the charger itself ended a reservation."""
         event = ReservationEnded(at=_now(), reservation_id=reservation_id, status=status)
-        concerned = events.of_reservation(await self.outbox.listeners(), reservation_id)
-        await self.outbox.put([(listener, event) for listener in concerned])
+        concerned = events.of_reservation(await self.outbox.subscribers(), reservation_id)
+        await self.outbox.put([(subscriber, event) for subscriber in concerned])
 
     async def _tell_of_transaction(
         self,
@@ -287,19 +287,19 @@ class ChargerReports:
         id_tag: str | None,
         parent_id_tag: str | None,
     ) -> None:
-        concerned: list[LiveReservation] = events.of_transaction(
-            await self.outbox.listeners(),
+        concerned: list[EventSubscription] = events.of_transaction(
+            await self.outbox.subscribers(),
             port_number=port_number,
             reservation_id=reservation_id,
             id_tag=id_tag,
             parent_id_tag=parent_id_tag,
         )
-        await self.outbox.put([(listener, event) for listener in concerned])
+        await self.outbox.put([(subscriber, event) for subscriber in concerned])
 
 
-def _as_reserved(parent_id_tag: str | None, listeners: Iterable[LiveReservation]) -> str | None:
+def _as_reserved(parent_id_tag: str | None, subscribers: Iterable[EventSubscription]) -> str | None:
     """The group as a reservation spells it to the charger, which may compare case by case (MicroOcpp)."""
-    groups = (one.parent_id_tag for one in listeners)
+    groups = (one.parent_id_tag for one in subscribers)
     return next((group for group in groups if events.same_token(group, parent_id_tag)), parent_id_tag)
 
 

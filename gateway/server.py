@@ -294,8 +294,8 @@ class GatewayServer:
         connected = ChargerConnected(
             at=datetime.now(UTC), route=Route(queue=self._queue, epoch=session.epoch)
         )
-        await outbox.put([(listener, connected) for listener in await outbox.listeners()])
-        # Also without a listener now: events left over from an earlier socket go out first.
+        await outbox.put([(subscriber, connected) for subscriber in await outbox.subscribers()])
+        # Also without a subscriber now: events left over from an earlier socket go out first.
         self._wake(session.charger_id)
 
     async def _release(self, session: ChargerSession) -> None:

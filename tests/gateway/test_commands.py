@@ -6,7 +6,7 @@ import json
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -26,6 +26,8 @@ from workflows.messages import (
     ReserveNowResult,
     ReserveStatus,
 )
+
+EVENT_AT = datetime(2026, 11, 22, 14, 32, 37, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -230,19 +232,19 @@ async def test_a_charger_may_ask_in_the_middle_of_our_call(house: House, command
         assert (await reserving).status is ReserveStatus.ACCEPTED
 
 
-async def test_the_listener_is_known_before_the_frame_and_accepted_after_the_answer(
+async def test_the_subscription_is_known_before_the_frame_and_accepted_after_the_answer(
     house: House, charger: Charger, commands: Commands
 ) -> None:
     async with ready(house) as station:
         reserving = asyncio.create_task(commands.reserve())
         message_id, _ = await station.asked("ReserveNow")
-        (listener,) = await house.directory.live.of_charger(charger.id)
-        assert (listener.workflow_id, listener.first_run_id) == ("reservation-7", "run-1")
-        assert not listener.accepted
+        (subscription,) = await house.directory.subscriptions.of_charger(charger.id)
+        assert (subscription.workflow_id, subscription.first_run_id) == ("reservation-7", "run-1")
+        assert not subscription.accepted
         await station.answer(message_id, {"status": "Accepted"})
         await reserving
-    (listener,) = await house.directory.live.of_charger(charger.id)
-    assert listener.accepted
+    (subscription,) = await house.directory.subscriptions.of_charger(charger.id)
+    assert subscription.accepted
 
 
 # --- one holder a port --------------------------------------------------------------------------------
@@ -251,7 +253,7 @@ async def test_the_listener_is_known_before_the_frame_and_accepted_after_the_ans
 async def test_a_port_held_by_another_reservation_is_occupied_without_a_frame(
     house: House, charger: Charger, commands: Commands
 ) -> None:
-    await house.listen(charger.id, reservation_id=6)
+    await house.subscribe(charger.id, reservation_id=6)
     async with ready(house) as station:
         assert await commands.reserve() == ReserveNowResult(
             status=ReserveStatus.OCCUPIED, reason="ReservedByOther", sent=False
@@ -265,7 +267,7 @@ async def test_a_port_held_by_another_reservation_is_occupied_without_a_frame(
 async def test_force_another_port_or_no_port_is_asked_of_the_charger(
     house: House, charger: Charger, commands: Commands, changes: dict[str, Any]
 ) -> None:
-    await house.listen(charger.id, reservation_id=6)
+    await house.subscribe(charger.id, reservation_id=6)
     async with ready(house) as station:
         reserving = asyncio.create_task(commands.reserve(**changes))
         await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
@@ -513,7 +515,7 @@ async def test_commands_log_the_outcome_and_never_the_token(house: House, comman
     assert "SECRET-TAG" not in str(logs)
 
 
-async def test_webhooks_hear_of_an_accepted_reservation_once_under_the_workflows_id(
+async def test_the_webhook_event_of_an_accepted_reservation_has_the_workflows_id_and_time_and_is_stored_once(
     house: House, commands: Commands
 ) -> None:
     _, key = await house.directory.keys.create("app", ["read"])
@@ -522,28 +524,32 @@ async def test_webhooks_hear_of_an_accepted_reservation_once_under_the_workflows
         await station.boot()
         await house.session()
         for event_id in ("e-1", "e-1", ""):  # it is asked again after a doubt, and while it is active
-            asking = asyncio.create_task(commands.reserve(event_id=event_id, site_id="north"))
+            asking = asyncio.create_task(
+                commands.reserve(event_id=event_id, event_at=EVENT_AT, site_id="north")
+            )
             message_id, _ = await station.asked("ReserveNow")
             await station.answer(message_id, {"status": "Accepted"})
             assert await asking == ReserveNowResult(status=ReserveStatus.ACCEPTED)
     deliveries = await house.directory.deliveries.of_webhook(webhook.id, state=None, limit=10)
     (active,) = [one for one in deliveries if one.event_type == "reservation.active"]
     assert active.event_id == "e-1"
-    assert json.loads(active.body_json)["data"]["siteId"] == "north"
+    body = json.loads(active.body_json)
+    assert body["data"]["siteId"] == "north"
+    assert body["createdAt"] == "2026-11-22T14:32:37Z", "the gateway's clock may be ahead"
     assert "aBc" not in active.body_json, "the token"
 
 
-async def test_a_failing_directory_leaves_the_telling_to_the_workflow(
+async def test_a_failing_directory_leaves_the_webhook_event_to_the_workflow(
     house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(*_: object) -> bool:
         raise OSError("disk full")
 
-    monkeypatch.setattr(house.directory.live, "mark_accepted", fails)
+    monkeypatch.setattr(house.directory.subscriptions, "mark_accepted", fails)
     async with house.station() as station:
         await station.boot()
         await house.session()
-        asking = asyncio.create_task(commands.reserve(event_id="e-1"))
+        asking = asyncio.create_task(commands.reserve(event_id="e-1", event_at=EVENT_AT))
         message_id, _ = await station.asked("ReserveNow")
         await station.answer(message_id, {"status": "Accepted"})
-        assert await asking == ReserveNowResult(status=ReserveStatus.ACCEPTED, is_untold=True)
+        assert await asking == ReserveNowResult(status=ReserveStatus.ACCEPTED, is_event_lost=True)

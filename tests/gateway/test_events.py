@@ -59,7 +59,7 @@ async def undelivered(directory: Directory, charger: Charger) -> list[str]:
 async def test_the_first_word_is_that_the_charger_is_there(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    row = await house.listen(charger.id)
+    row = await house.subscribe(charger.id)
     async with house.station() as station:
         await station.boot()
         session = await house.session()
@@ -76,7 +76,7 @@ async def test_the_first_word_is_that_the_charger_is_there(
 async def test_a_boot_on_a_ready_socket_is_told_again_but_not_the_connection(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    row = await house.listen(charger.id)
+    row = await house.subscribe(charger.id)
     async with house.station() as station:
         await station.boot()
         await house.session()
@@ -92,9 +92,9 @@ async def test_a_boot_on_a_ready_socket_is_told_again_but_not_the_connection(
 async def test_a_port_status_is_told_when_it_changes_to_unreserved_and_to_whom_it_concerns(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    mine = await house.listen(charger.id, reservation_id=1, port_number=1)
-    other = await house.listen(charger.id, reservation_id=2, port_number=2)
-    whole = await house.listen(charger.id, reservation_id=3, port_number=None)
+    mine = await house.subscribe(charger.id, reservation_id=1, port_number=1)
+    other = await house.subscribe(charger.id, reservation_id=2, port_number=2)
+    whole = await house.subscribe(charger.id, reservation_id=3, port_number=None)
     async with house.station() as station:
         for word in ("Available", "Available", "Reserved", "Available"):
             await station.call("StatusNotification", status(1, word))
@@ -116,14 +116,14 @@ async def test_a_port_status_is_told_when_it_changes_to_unreserved_and_to_whom_i
 async def test_a_status_that_could_not_be_told_is_told_when_it_is_repeated(
     house: House, charger: Charger, temporal: Temporal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = await house.listen(charger.id)
+    row = await house.subscribe(charger.id)
 
     async def fail(*_: object) -> None:
         raise OSError("the database is busy")
 
     async with house.station() as station:
         with monkeypatch.context() as patch:
-            patch.setattr(house.directory.live, "of_charger", fail)
+            patch.setattr(house.directory.subscriptions, "of_charger", fail)
             assert (await station.ask("StatusNotification", status(1, "Faulted")))[2] == "InternalError"
         await station.call("StatusNotification", status(1, "Faulted"))
         await until(lambda: temporal.heard)
@@ -135,13 +135,15 @@ async def test_a_transaction_is_told_by_port_reservation_token_and_group(
 ) -> None:
     elsewhere = {"port_number": 2, "id_tag": "XYZ"}
     heard_by = [
-        await house.listen(charger.id, reservation_id=1, port_number=1, id_tag="XYZ"),
-        await house.listen(charger.id, reservation_id=2, port_number=None, id_tag="XYZ"),
-        await house.listen(charger.id, reservation_id=3, **elsewhere),
-        await house.listen(charger.id, reservation_id=4, port_number=2, id_tag="abc", parent_id_tag="HOME"),
-        await house.listen(charger.id, reservation_id=5, parent_id_tag="home", **elsewhere),
+        await house.subscribe(charger.id, reservation_id=1, port_number=1, id_tag="XYZ"),
+        await house.subscribe(charger.id, reservation_id=2, port_number=None, id_tag="XYZ"),
+        await house.subscribe(charger.id, reservation_id=3, **elsewhere),
+        await house.subscribe(
+            charger.id, reservation_id=4, port_number=2, id_tag="abc", parent_id_tag="HOME"
+        ),
+        await house.subscribe(charger.id, reservation_id=5, parent_id_tag="home", **elsewhere),
     ]
-    stranger = await house.listen(charger.id, reservation_id=6, **elsewhere)
+    stranger = await house.subscribe(charger.id, reservation_id=6, **elsewhere)
     async with house.station() as station:
         answer = await station.call("StartTransaction", start(reservationId=3))
         await until(lambda: len(temporal.heard) == len(heard_by))
@@ -163,7 +165,7 @@ async def test_a_transaction_is_told_by_port_reservation_token_and_group(
 async def test_the_end_of_a_transaction_is_told_with_its_port(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.listen(charger.id)
+    await house.subscribe(charger.id)
     async with house.station() as station:
         answer = await station.call("StartTransaction", start())
         await station.call(
@@ -178,7 +180,7 @@ async def test_the_end_of_a_transaction_is_told_with_its_port(
 async def test_a_201_transaction_names_its_reservation_whenever_it_knows_it(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.listen(charger.id)
+    await house.subscribe(charger.id)
     async with house.station("2.0.1") as station:
         # Cable first: the token and the reservation come with a later event, which names no EVSE.
         await station.call("TransactionEvent", transaction_event("Started", idToken=None, offline=True))
@@ -205,7 +207,7 @@ async def test_a_201_transaction_names_its_reservation_whenever_it_knows_it(
 async def test_a_201_transaction_that_the_cable_began_is_told_again_with_its_token(
     house: House, charger: Charger, temporal: Temporal, trigger: str
 ) -> None:
-    await house.listen(charger.id)
+    await house.subscribe(charger.id)
     async with house.station("2.0.1") as station:
         await station.call("TransactionEvent", transaction_event("Started", idToken=None))
         await station.call("TransactionEvent", transaction_event("Updated", triggerReason=trigger))
@@ -216,7 +218,7 @@ async def test_a_201_transaction_that_the_cable_began_is_told_again_with_its_tok
 async def test_a_start_that_is_yet_to_come_is_told_as_of_now_and_its_repeat_is_the_same(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.listen(charger.id)
+    await house.subscribe(charger.id)
     two_hours_ahead = (datetime.now(UTC) + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%S")
     async with house.station() as station:
         answers = [await station.call("StartTransaction", start(timestamp=two_hours_ahead)) for _ in range(2)]
@@ -228,7 +230,7 @@ async def test_a_start_that_is_yet_to_come_is_told_as_of_now_and_its_repeat_is_t
 async def test_a_201_end_may_be_the_first_that_names_the_reservation(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.listen(charger.id, port_number=2)
+    await house.subscribe(charger.id, port_number=2)
     async with house.station("2.0.1") as station:
         await station.call("TransactionEvent", transaction_event("Ended", reservationId=7))
         await until(lambda: len(temporal.heard) == 2)
@@ -239,8 +241,8 @@ async def test_a_201_end_may_be_the_first_that_names_the_reservation(
 async def test_a_reservation_status_update_is_told_to_its_reservation_only(
     house: House, charger: Charger, temporal: Temporal, word: str
 ) -> None:
-    row = await house.listen(charger.id, reservation_id=7, port_number=None)
-    await house.listen(charger.id, reservation_id=8, port_number=None)
+    row = await house.subscribe(charger.id, reservation_id=7, port_number=None)
+    await house.subscribe(charger.id, reservation_id=8, port_number=None)
     async with house.station("2.0.1") as station:
         for reservation_id in (7, 99):
             payload = {"reservationId": reservation_id, "reservationUpdateStatus": word}
@@ -252,7 +254,7 @@ async def test_a_reservation_status_update_is_told_to_its_reservation_only(
     assert (event.reservation_id, event.status) == (7, word)
 
 
-async def test_without_a_listener_nothing_is_stored(
+async def test_without_a_subscriber_nothing_is_stored(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
     async with house.station() as station:
@@ -290,7 +292,7 @@ def no_namespace() -> RPCError:
 async def test_while_temporal_is_away_chargers_are_answered_and_events_are_kept_in_order(
     house: House, charger: Charger, temporal: Temporal, failure: Exception
 ) -> None:
-    await house.listen(charger.id)
+    await house.subscribe(charger.id)
     temporal.failure = failure
     async with house.station() as station:
         await busy(station)
@@ -311,8 +313,8 @@ async def test_while_temporal_is_away_chargers_are_answered_and_events_are_kept_
 async def test_a_closed_workflow_does_not_hold_up_the_others(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    closed = await house.listen(charger.id, reservation_id=1)
-    row = await house.listen(charger.id, reservation_id=2)
+    closed = await house.subscribe(charger.id, reservation_id=1)
+    row = await house.subscribe(charger.id, reservation_id=2)
     temporal.closed.add(closed.workflow_id)
     async with house.station() as station:
         await busy(station)
@@ -323,7 +325,7 @@ async def test_a_closed_workflow_does_not_hold_up_the_others(
 async def test_events_left_over_go_first_when_the_charger_comes_back(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    row = await house.listen(charger.id)
+    row = await house.subscribe(charger.id)
     await leave_behind(house.directory, charger, row.workflow_id)
     async with house.station() as station:
         await station.boot()
