@@ -260,6 +260,20 @@ class EventSubscription:
     parent_id_tag: str | None
     accepted: bool
     expires_at: datetime
+    generation: int = 0  # of the last frame that was about to be sent for it; 0: none yet
+    asked_at: datetime | None = None  # when the first one of this generation was, by the database's clock
+    transactions_before: int | None = None  # the greatest transaction id there was then
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether a frame was about to be sent: the charger may hold this."""
+        # A release that does not count enters accepted ones too.
+        return self.generation > 0 or self.accepted
+
+    @property
+    def known_generation(self) -> int | None:
+        """The generation, None for a row of a release that does not count."""
+        return self.generation if self.generation > 0 or not self.accepted else None
 
 
 @dataclass(frozen=True, slots=True)
