@@ -154,7 +154,10 @@ class ChargerTarget:
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A port shows another status than before; `port_id` is None for the charger itself (number 0)."""
+    """A port shows another status than before; `port_id` is None for the charger itself (number 0).
+
+    Where it is said so, `after` may be what it was before.
+    """
 
     port_id: int | None
     port_number: int
@@ -236,6 +239,14 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A new socket of a charger."""
+
+    epoch: int
+    outage: timedelta | None  # from the end of its ready socket before; None: it never had one
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """A gateway process and how many sockets it holds, by the database's clock."""
 
@@ -291,6 +302,18 @@ class Transaction:
     ended_at: datetime | None
     meter_stop: float | None
     reason: str | None
+    attributed_to: str | None = None  # the workflow whose reservation it used up
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedStart:
+    """A transaction once a report of its start, or of more of it, is entered."""
+
+    transaction_id: int
+    at: datetime  # when it was entered, by the database's clock
+    is_addition: bool  # it was known, and not its token or its reservation
+    attributed_to: str | None  # so far
+    taken: frozenset[str] = frozenset()  # of the rivals, those that other transactions were attributed to
 
 
 @dataclass(frozen=True, slots=True)

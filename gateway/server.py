@@ -226,7 +226,8 @@ class GatewayServer:
         dialect = DIALECTS.get(connection.subprotocol or "")
         if charger is None or dialect is None:
             raise RuntimeError("a socket was opened without admission")
-        epoch = await self._directory.links.take(charger.id, self._incarnation, dialect.subprotocol)
+        taken = await self._directory.links.take(charger.id, self._incarnation, dialect.subprotocol)
+        epoch = taken.epoch
         session = ChargerSession(
             connection,
             ocpp_identity=charger.ocpp_identity,
