@@ -3,8 +3,8 @@
 import asyncio
 import secrets
 import string
-from collections.abc import Coroutine
-from datetime import timedelta
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
 import structlog
@@ -14,8 +14,8 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.announcing import announced
 from activities.link import ChargerLink, ChargerLinks, InDoubt, NotSent
-from activities.subscription import is_running, subscription_of
-from directory import Directory, EventSubscription
+from activities.subscription import PORT_RESERVED_BY_OTHER, is_running, new_event, subscription_of
+from directory import Directory, EventSubscription, NewEvent
 from workflows.messages import (
     IN_DOUBT,
     NOT_SENT,
@@ -26,6 +26,7 @@ from workflows.messages import (
     InDoubtDetail,
     NotSentDetail,
     PasswordStatus,
+    PortReservedByOther,
     ReserveNowInput,
     ReserveNowResult,
     ReserveStatus,
@@ -53,9 +54,11 @@ class ChargerCommands:
     NOT_SENT, nothing reached the charger; IN_DOUBT, written and no answer came.
     """
 
-    def __init__(self, links: ChargerLinks, directory: Directory) -> None:
+    def __init__(self, links: ChargerLinks, directory: Directory, wake: Callable[[int], None]) -> None:
+        """`wake` is called with a charger's id when there are events of it to deliver."""
         self._links = links
         self._directory = directory
+        self._wake = wake
 
     @activity.defn(name="ReserveNow")
     async def reserve_now(self, request: ReserveNowInput) -> ReserveNowResult:
@@ -69,13 +72,13 @@ class ChargerCommands:
         try:
             link = self._ready_link(request.charger_id, request.epoch)
             subscription = subscription_of(request)
-            try:
-                # Before the frame: what the charger does next must find its subscriber.
-                is_held = await self._enter(subscription, request.force)
-            except Exception as error:
-                log.exception("directory_failed")
-                raise NotSent("not_ready") from error
-            if is_held:
+            if request.is_repeat:
+                await self._be_up_to_date(subscription)
+            # Before the frame: what the charger does next must find its subscriber.
+            is_free = await _answered(
+                self._directory.subscriptions.claim(subscription, is_forced=request.force)
+            )
+            if not is_free:
                 log.info("reserve_now_not_needed", reason=RESERVED_BY_OTHER)
                 return ReserveNowResult(status=ReserveStatus.OCCUPIED, reason=RESERVED_BY_OTHER, sent=False)
             result = await _heartbeating(
@@ -91,7 +94,7 @@ class ChargerCommands:
             _fail(error)
         log.info("reserve_now_answered", status=result.status, error=result.error, reason=result.reason)
         if result.status is ReserveStatus.ACCEPTED:
-            is_event_lost = not await self._mark_accepted(subscription, request)
+            is_event_lost = not await self._mark_accepted(subscription, request, link.epoch)
             return result.model_copy(update={"is_event_lost": True}) if is_event_lost else result
         return result
 
@@ -99,6 +102,7 @@ class ChargerCommands:
     async def cancel_reservation(self, request: CancelReservationInput) -> CancelReservationResult:
         """Cancel a reservation at its charger; Rejected means it holds none with that id (H02.FR.01).
 
+        One that is given up for another port stays, without a frame, when another reservation holds that.
         With `request.unless_live` one that a workflow lives for is left alone; what a workflow left behind
         that was ended by force no longer holds the port.
         """
@@ -106,6 +110,9 @@ class ChargerCommands:
         _name(request.charger_id, reservation_id=request.reservation_id)
         try:
             link = self._ready_link(request.charger_id, request.epoch)
+            if request.moving_to is not None and await self._is_held(request.charger_id, request.moving_to):
+                log.info("cancel_reservation_not_sent", reason=RESERVED_BY_OTHER)
+                return CancelReservationResult(is_port_held=True)
             ended_by_force = await self._not_living(request) if request.unless_live else None
             result = await _heartbeating(
                 link.cancel_reservation(
@@ -160,19 +167,22 @@ class ChargerCommands:
             raise NotSent("not_ready")
         return link
 
-    async def _enter(self, subscription: EventSubscription, force: bool) -> bool:
-        """Subscribe the run to its charger's events; whether another reservation holds the port instead."""
-        if force:
-            await self._directory.subscriptions.put(subscription)
-            return False
-        return not await self._directory.subscriptions.claim(subscription)
+    async def _be_up_to_date(self, subscription: EventSubscription) -> None:
+        """Raises NotSent while the run has not got what its charger reported since it was asked before.
+
+        A driver who charges there already would be asked a place for again.
+        """
+        charger_id = subscription.charger_id
+        if await _answered(self._directory.events.is_waiting_for(charger_id, subscription.workflow_id)):
+            self._wake(charger_id)
+            raise NotSent("events_waiting")
+
+    async def _is_held(self, charger_id: int, port_number: int) -> bool:
+        workflow_id = activity.info().workflow_id or ""
+        return await _answered(self._directory.subscriptions.is_held(charger_id, port_number, workflow_id))
 
     async def _offer(self, charger_id: int, password: str) -> str:
-        try:
-            password_hash = await self._directory.password_changes.offer(charger_id, password)
-        except Exception as error:
-            log.exception("directory_failed")
-            raise NotSent("not_ready") from error
+        password_hash = await _answered(self._directory.password_changes.offer(charger_id, password))
         if password_hash is None:
             raise NotSent("not_connected")
         return password_hash
@@ -204,20 +214,47 @@ class ChargerCommands:
             # The charger's answer must not be lost over it; the row ends with the reservation's time.
             log.exception("subscription_not_ended")
 
-    async def _mark_accepted(self, subscription: EventSubscription, request: ReserveNowInput) -> bool:
-        """Whether the webhook event, if any webhook wants it, is stored."""
+    async def _mark_accepted(
+        self, subscription: EventSubscription, request: ReserveNowInput, epoch: int
+    ) -> bool:
+        """Whether the webhook event, if any webhook wants it, is stored.
+
+        A charger that accepts a second reservation of a port no longer holds the first, or holds both: the
+        runs of the others get to know it.
+        """
         try:
             event = active_event(request)
             is_wanted = event is not None and await self._directory.webhooks.any()
-            announcing = [announced(event)] if event is not None and is_wanted else []
-            await self._directory.subscriptions.mark_accepted(
-                subscription.workflow_id, subscription.first_run_id, announcing
+            superseded = await self._directory.subscriptions.mark_accepted(
+                subscription.workflow_id,
+                subscription.first_run_id,
+                [announced(event)] if event is not None and is_wanted else [],
+                event_for=lambda other: _superseded(other, epoch),
             )
         except Exception:
             # The charger's Accepted must not be lost over the one-holder check of others, nor over webhooks.
             log.exception("mark_accepted_failed", workflow_id=subscription.workflow_id)
             return False
+        if superseded:
+            log.warning("port_reserved_twice", superseded=[one.reservation_id for one in superseded])
+            self._wake(subscription.charger_id)
         return True
+
+
+def _superseded(one: EventSubscription, epoch: int) -> NewEvent:
+    if one.port_number is None:
+        raise ValueError("only a reservation of a particular port is superseded")
+    event = PortReservedByOther(at=datetime.now(UTC), port_number=one.port_number)
+    return new_event(one, PORT_RESERVED_BY_OTHER, event, epoch)
+
+
+async def _answered(look_up: Coroutine[Any, Any, T]) -> T:
+    """What the database answers. Raises NotSent when it does not."""
+    try:
+        return await look_up
+    except Exception as error:
+        log.exception("directory_failed")
+        raise NotSent("not_ready") from error
 
 
 def _name(charger_id: int, **more: int) -> None:

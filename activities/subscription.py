@@ -7,8 +7,11 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from directory import EventSubscription
-from workflows.messages import ReserveNowInput, Subscription
+from directory import EventSubscription, NewEvent
+from workflows.messages import Event, ReserveNowInput, Subscription
+
+PORT_RESERVED_BY_OTHER = "port_reserved_by_other"
+"""The signal of a `PortReservedByOther`."""
 
 _DESCRIBED_WITHIN = timedelta(seconds=3)
 
@@ -31,6 +34,23 @@ def subscription_of(request: Subscription | ReserveNowInput) -> EventSubscriptio
         parent_id_tag=request.terms.parent_id_tag,
         accepted=False,
         expires_at=request.terms.expires_at,
+        generation=request.generation if isinstance(request, ReserveNowInput) else 0,
+    )
+
+
+def new_event(subscription: EventSubscription, signal: str, event: Event, epoch: int) -> NewEvent:
+    """The event as it is stored for this subscriber; `epoch` is that of the socket it came over."""
+    # A frame goes out after its row is committed: what the charger reports later carries its generation.
+    addressed = {
+        "first_run_id": subscription.first_run_id,
+        "generation": subscription.known_generation,
+        "epoch": epoch,
+    }
+    return NewEvent(
+        subscription.charger_id,
+        subscription.workflow_id,
+        signal,
+        event.model_copy(update=addressed).model_dump_json(),
     )
 
 

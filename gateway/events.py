@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable
 
+from activities.subscription import PORT_RESERVED_BY_OTHER, new_event
 from directory import Directory, EventSubscription, NewEvent, StoredEvent
 from workflows.messages import (
     ChargerBooted,
     ChargerConnected,
     Event,
+    PortReservedByOther,
     PortStatusChanged,
     ReservationEnded,
     TransactionEnded,
@@ -17,6 +19,7 @@ SIGNALS: dict[str, type[Event]] = {
     "charger_connected": ChargerConnected,
     "charger_booted": ChargerBooted,
     "port_status": PortStatusChanged,
+    PORT_RESERVED_BY_OTHER: PortReservedByOther,
     "transaction_started": TransactionStarted,
     "transaction_ended": TransactionEnded,
     "reservation_ended": ReservationEnded,
@@ -30,10 +33,13 @@ WHOLE_CHARGER = 0
 
 
 class Outbox:
-    """Stores events of one charger for the workflows subscribed to it."""
+    """Stores events of one charger's socket for the workflows subscribed to the charger."""
 
-    def __init__(self, charger_id: int, directory: Directory, wake: Callable[[int], None]) -> None:
+    def __init__(
+        self, charger_id: int, epoch: int, directory: Directory, wake: Callable[[int], None]
+    ) -> None:
         self._charger_id = charger_id
+        self._epoch = epoch
         self._directory = directory
         self._wake = wake
         self._is_filled = False
@@ -52,13 +58,7 @@ class Outbox:
     def written(self, events: Iterable[tuple[EventSubscription, Event]]) -> list[NewEvent]:
         """Each as it is stored for its subscriber."""
         return [
-            NewEvent(
-                self._charger_id,
-                subscriber.workflow_id,
-                _SIGNAL_OF[type(event)],
-                event.model_copy(update={"first_run_id": subscriber.first_run_id}).model_dump_json(),
-            )
-            for subscriber, event in events
+            new_event(subscriber, _SIGNAL_OF[type(event)], event, self._epoch) for subscriber, event in events
         ]
 
     def note_stored(self) -> None:
@@ -87,31 +87,24 @@ def of_port(subscribers: Iterable[EventSubscription], port_number: int) -> list[
     ]
 
 
-def of_transaction(
+def of_ended_transaction(
     subscribers: Iterable[EventSubscription],
     *,
     port_number: int | None,
     reservation_id: int | None,
-    id_tag: str | None,
-    parent_id_tag: str | None,
+    attributed_to: str | None,
 ) -> list[EventSubscription]:
-    """Who gets a transaction: its port, the reservation it names, its token or group anywhere."""
+    """Who gets a transaction's end: its port, the reservation it names, the one it was attributed to."""
     return [
         subscriber
         for subscriber in subscribers
         if subscriber.port_number is None
         or subscriber.port_number == port_number
         or subscriber.reservation_id == reservation_id
-        or same_token(subscriber.id_tag, id_tag)
-        or same_token(subscriber.parent_id_tag, parent_id_tag)
+        or subscriber.workflow_id == attributed_to
     ]
 
 
 def of_reservation(subscribers: Iterable[EventSubscription], reservation_id: int) -> list[EventSubscription]:
     """Who gets events of this reservation."""
     return [subscriber for subscriber in subscribers if subscriber.reservation_id == reservation_id]
-
-
-def same_token(one: str | None, other: str | None) -> bool:
-    """Whether two tokens are the same, case ignored (OCPP 1.6 §7.28); absent ones never are."""
-    return one is not None and other is not None and one.casefold() == other.casefold()

@@ -351,11 +351,13 @@ class Event(Record):
 
     `generation` says, by the order of the database's transactions and no clock, which frame the charger had
     got when the event was stored: the `ReserveNowInput.generation` of the last one, 0 before the first.
+    `epoch` says likewise which of the charger's sockets it came over: they count up.
     """
 
     event_id: int = 0  # our own id, increasing per charger; 0 = not stored, may repeat
     first_run_id: str = ""
     generation: int | None = None  # None: of a gateway that does not say; taken as the present one
+    epoch: int | None = None  # None: of a gateway that does not say
     at: AwareDatetime  # when the gateway received it
 
 

@@ -138,7 +138,7 @@ class House:
         return await eventually(ready)
 
     async def subscribe(self, charger_id: int, **changes: Any) -> EventSubscription:
-        """Enter a live row: reservation 7 of token ABC on port 1 unless said otherwise."""
+        """Subscribe a run: reservation 7 of token ABC on port 1, accepted, unless said otherwise."""
         values: dict[str, Any] = {
             "workflow_id": f"reservation-{charger_id}-{changes.get('reservation_id', 7)}",
             "first_run_id": "run-1",
@@ -149,6 +149,7 @@ class House:
             "parent_id_tag": None,
             "accepted": True,
             "expires_at": datetime.now(UTC) + timedelta(hours=1),
+            "generation": 1,
         }
         row = EventSubscription(**(values | changes))
         await self.directory.subscriptions.put(row)

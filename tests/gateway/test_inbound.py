@@ -99,7 +99,7 @@ async def test_no_payload_makes_a_handler_fail(
     house: House, charger: Charger, call: tuple[Version, str, Payload]
 ) -> None:
     version, action, payload = call
-    outbox = Outbox(charger.id, house.directory, house.deliverer.wake)
+    outbox = Outbox(charger.id, 1, house.directory, house.deliverer.wake)
     reports = ChargerReports(charger, house.directory, house.settings, outbox)
     answer = await DIALECTS[f"ocpp{version}"].routes[action](reports, payload)
     assert schemas.faults(version, action, "response", answer) == []
