@@ -13,6 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.announcing import announced
+from activities.deadline import in_time
 from activities.link import ChargerLink, ChargerLinks, InDoubt, NotSent
 from activities.subscription import PORT_RESERVED_BY_OTHER, is_running, new_event, subscription_of
 from directory import Directory, EventSubscription, NewEvent
@@ -41,6 +42,7 @@ RESERVED_BY_OTHER = "ReservedByOther"
 """Reason of an Occupied that Berth answers itself: another reservation holds the port."""
 
 _HEARTBEAT_EVERY = 3.0  # seconds
+_KEEP_WITHIN = 5.0  # seconds that what follows from an answer may take, or it would come too late
 
 # OCPP 1.6 takes 16 to 20 bytes (security white paper, AuthorizationKey), 2.0.1 16 to 40 characters. No other
 # bytes than these: some chargers handle the password as text, which random bytes are not. 119 bits.
@@ -73,10 +75,10 @@ class ChargerCommands:
             link = self._ready_link(request.charger_id, request.epoch)
             subscription = subscription_of(request)
             if request.is_repeat:
-                await self._be_up_to_date(subscription)
+                await self._be_up_to_date(subscription, write_before)
             # Before the frame: what the charger does next must find its subscriber.
             is_free = await _answered(
-                self._directory.subscriptions.claim(subscription, is_forced=request.force)
+                self._directory.subscriptions.claim(subscription, is_forced=request.force), write_before
             )
             if not is_free:
                 log.info("reserve_now_not_needed", reason=RESERVED_BY_OTHER)
@@ -110,10 +112,15 @@ class ChargerCommands:
         _name(request.charger_id, reservation_id=request.reservation_id)
         try:
             link = self._ready_link(request.charger_id, request.epoch)
-            if request.moving_to is not None and await self._is_held(request.charger_id, request.moving_to):
+            if request.moving_to is not None and await _answered(
+                self._directory.subscriptions.is_held(
+                    request.charger_id, request.moving_to, activity.info().workflow_id or ""
+                ),
+                write_before,
+            ):
                 log.info("cancel_reservation_not_sent", reason=RESERVED_BY_OTHER)
                 return CancelReservationResult(is_port_held=True)
-            ended_by_force = await self._not_living(request) if request.unless_live else None
+            ended_by_force = await self._not_living(request, write_before) if request.unless_live else None
             result = await _heartbeating(
                 link.cancel_reservation(
                     request.reservation_id, call_timeout=request.call_timeout, write_before=write_before
@@ -139,7 +146,7 @@ class ChargerCommands:
         password = "".join(secrets.choice(_PASSWORD_LETTERS) for _ in range(_PASSWORD_LENGTH))
         try:
             link = self._ready_link(request.charger_id, request.epoch)
-            password_hash = await self._offer(request.charger_id, password)
+            password_hash = await self._offer(request.charger_id, password, write_before)
             try:
                 result = await _heartbeating(
                     link.change_password(
@@ -167,49 +174,52 @@ class ChargerCommands:
             raise NotSent("not_ready")
         return link
 
-    async def _be_up_to_date(self, subscription: EventSubscription) -> None:
+    async def _be_up_to_date(self, subscription: EventSubscription, write_before: float) -> None:
         """Raises NotSent while the run has not got what its charger reported since it was asked before.
 
         A driver who charges there already would be asked a place for again.
         """
         charger_id = subscription.charger_id
-        if await _answered(self._directory.events.is_waiting_for(charger_id, subscription.workflow_id)):
+        if await _answered(
+            self._directory.events.is_waiting_for(charger_id, subscription.workflow_id), write_before
+        ):
             self._wake(charger_id)
             raise NotSent("events_waiting")
 
-    async def _is_held(self, charger_id: int, port_number: int) -> bool:
-        workflow_id = activity.info().workflow_id or ""
-        return await _answered(self._directory.subscriptions.is_held(charger_id, port_number, workflow_id))
-
-    async def _offer(self, charger_id: int, password: str) -> str:
-        password_hash = await _answered(self._directory.password_changes.offer(charger_id, password))
+    async def _offer(self, charger_id: int, password: str, write_before: float) -> str:
+        password_hash = await _answered(
+            self._directory.password_changes.offer(charger_id, password), write_before
+        )
         if password_hash is None:
             raise NotSent("not_connected")
         return password_hash
 
     async def _withdraw(self, charger_id: int, password_hash: str) -> None:
         try:
-            await self._directory.password_changes.refuse(charger_id, password_hash)
+            await in_time(self._directory.password_changes.refuse(charger_id, password_hash), _KEEP_WITHIN)
         except Exception:
             # It opens for whoever knows it, and nobody does.
             log.exception("new_password_not_withdrawn")
 
-    async def _not_living(self, request: CancelReservationInput) -> EventSubscription | None:
+    async def _not_living(
+        self, request: CancelReservationInput, write_before: float
+    ) -> EventSubscription | None:
         """The row that a run left behind which was ended by force, or lost. Raises NotSent when one lives."""
-        try:
-            subscribers = await self._directory.subscriptions.of_charger(request.charger_id)
-            left = next((one for one in subscribers if one.reservation_id == request.reservation_id), None)
-            lives = left is not None and await is_running(activity.client(), left.workflow_id)
-        except Exception as error:
-            log.exception("directory_or_temporal_failed")
-            raise NotSent("not_ready") from error
-        if lives:
+        subscribers = await _answered(
+            self._directory.subscriptions.of_charger(request.charger_id), write_before
+        )
+        left = next((one for one in subscribers if one.reservation_id == request.reservation_id), None)
+        if left is not None and await _answered(
+            is_running(activity.client(), left.workflow_id), write_before
+        ):
             raise NotSent("live")
         return left
 
     async def _forget(self, left: EventSubscription) -> None:
         try:
-            await self._directory.subscriptions.remove(left.workflow_id, left.first_run_id)
+            await in_time(
+                self._directory.subscriptions.remove(left.workflow_id, left.first_run_id), _KEEP_WITHIN
+            )
         except Exception:
             # The charger's answer must not be lost over it; the row ends with the reservation's time.
             log.exception("subscription_not_ended")
@@ -223,14 +233,7 @@ class ChargerCommands:
         runs of the others get to know it.
         """
         try:
-            event = active_event(request)
-            is_wanted = event is not None and await self._directory.webhooks.any()
-            superseded = await self._directory.subscriptions.mark_accepted(
-                subscription.workflow_id,
-                subscription.first_run_id,
-                [announced(event)] if event is not None and is_wanted else [],
-                event_for=lambda other: _superseded(other, epoch),
-            )
+            superseded = await in_time(self._accept(subscription, request, epoch), _KEEP_WITHIN)
         except Exception:
             # The charger's Accepted must not be lost over the one-holder check of others, nor over webhooks.
             log.exception("mark_accepted_failed", workflow_id=subscription.workflow_id)
@@ -240,6 +243,18 @@ class ChargerCommands:
             self._wake(subscription.charger_id)
         return True
 
+    async def _accept(
+        self, subscription: EventSubscription, request: ReserveNowInput, epoch: int
+    ) -> list[EventSubscription]:
+        event = active_event(request)
+        is_wanted = event is not None and await self._directory.webhooks.any()
+        return await self._directory.subscriptions.mark_accepted(
+            subscription.workflow_id,
+            subscription.first_run_id,
+            [announced(event)] if event is not None and is_wanted else [],
+            event_for=lambda other: _superseded(other, epoch),
+        )
+
 
 def _superseded(one: EventSubscription, epoch: int) -> NewEvent:
     if one.port_number is None:
@@ -248,12 +263,12 @@ def _superseded(one: EventSubscription, epoch: int) -> NewEvent:
     return new_event(one, PORT_RESERVED_BY_OTHER, event, epoch)
 
 
-async def _answered(look_up: Coroutine[Any, Any, T]) -> T:
-    """What the database answers. Raises NotSent when it does not."""
+async def _answered(question: Coroutine[Any, Any, T], write_before: float) -> T:
+    """The answer of the database, or of Temporal. Raises NotSent when there is none in time for the frame."""
     try:
-        return await look_up
+        return await in_time(question, write_before - asyncio.get_running_loop().time())
     except Exception as error:
-        log.exception("directory_failed")
+        log.exception("directory_or_temporal_failed")
         raise NotSent("not_ready") from error
 
 

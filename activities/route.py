@@ -9,10 +9,13 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.announcing import announced
+from activities.deadline import in_time
 from activities.subscription import subscription_of
 from directory import Directory
 from workflows.messages import CHARGER_OFFLINE, LookInput, PortView, Route, Subscription
 from workflows.webhook_events import UnsubscribeInput
+
+_LOOK_WITHIN = 3.0  # seconds: less than an attempt has
 
 
 class RouteFinder:
@@ -40,20 +43,20 @@ class RouteFinder:
 
     @activity.defn(name="LookAtCharger")
     async def look_at_charger(self, look: LookInput) -> PortView:
-        """What the directory knows of the charger, and of one of its ports, now."""
-        link = await self._directory.links.route(look.charger_id)
-        ready_for = await self._directory.links.ready_for(look.charger_id)
-        port = None
-        if look.port_number is not None:
-            charger = await self._directory.chargers.by_id(look.charger_id)
-            ports = charger.ports if charger is not None else ()
-            port = next((p for p in ports if p.port_number == look.port_number), None)
+        """What the database knows of the charger, and of one of its ports, now. Raises TimeoutError."""
+        workflow_id = activity.info().workflow_id or ""
+        seen = await in_time(
+            self._directory.chargers.look(look.charger_id, look.port_number, workflow_id), _LOOK_WITHIN
+        )
+        if seen is None:
+            return PortView(route=None)
         return PortView(
-            route=Route(queue=link.queue, epoch=link.epoch) if link is not None else None,
-            ready_for=ready_for or timedelta(0),
-            protocol=link.protocol if link is not None else None,
-            status=port.status if port is not None else None,
-            status_at=port.status_at if port is not None else None,
+            route=Route(queue=seen.queue, epoch=seen.epoch) if seen.queue and seen.epoch else None,
+            ready_for=seen.ready_for or timedelta(0),
+            protocol=seen.protocol,
+            status=seen.status,
+            status_at=seen.status_at,
+            events_waiting=seen.events_waiting,
         )
 
     @activity.defn(name="Unsubscribe")

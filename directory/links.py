@@ -63,11 +63,6 @@ _ROUTE = (
     .join_from(links, gateways, is_ready)
     .where(links.c.charger_id == bindparam("charger"))
 )
-_READY_FOR = (
-    sa.select((database_now() - sa.type_coerce(links.c.ready_at, sa.Double)).label("seconds"))
-    .join_from(links, gateways, is_ready)
-    .where(links.c.charger_id == bindparam("charger"))
-)
 _GATEWAYS = (
     sa.select(
         gateways.c.incarnation,
@@ -190,11 +185,6 @@ class Links:
         """Where to reach a charger; None unless it is ready and its gateway lives."""
         rows = await self._connections.lookup(_ROUTE, charger=charger_id)
         return Link(*rows[0]) if rows else None
-
-    async def ready_for(self, charger_id: int) -> timedelta | None:
-        """How long the charger has been ready; None when it is offline."""
-        rows = await self._connections.lookup(_READY_FOR, charger=charger_id)
-        return timedelta(seconds=max(0.0, rows[0].seconds)) if rows else None
 
     async def gateways(self) -> list[Gateway]:
         """The gateways that are not stopped, by id and age: also dead ones, until they are forgotten."""

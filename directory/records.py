@@ -166,6 +166,19 @@ class StatusChange:
 
 
 @dataclass(frozen=True, slots=True)
+class ChargerLook:
+    """What is known of a charger and one of its ports at one moment."""
+
+    queue: str | None  # where to reach it; None = offline
+    epoch: int | None
+    protocol: str | None
+    ready_for: timedelta | None
+    status: str | None  # of the port
+    status_at: datetime | None
+    events_waiting: bool  # for the workflow that looks
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """What a charger must show before its socket is opened."""
 
