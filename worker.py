@@ -61,7 +61,7 @@ def build_worker(
         activities=[
             finder.wait_for_charger,
             finder.look_at_charger,
-            finder.forget_listener,
+            finder.unsubscribe,
             announcer.announce,
         ],
         workflow_runner=UnsandboxedWorkflowRunner(),

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from temporalio import activity
 
 from directory import Announced, Directory
-from workflows.webhook_events import AnnounceInput, Announcement
+from workflows.webhook_events import AnnounceInput, WebhookEvent
 
 
-def announced(one: Announcement) -> Announced:
+def announced(one: WebhookEvent) -> Announced:
     """An event of a reservation as the directory takes it."""
     return Announced(one.event_id, one.type, one.charger_id, one.site_id, one.body())
 
@@ -21,8 +21,8 @@ class Announcer:
 
     @activity.defn(name="Announce")
     async def announce(self, request: AnnounceInput) -> None:
-        """Enter what a reservation's workflow tells of."""
-        await self.tell([announced(one) for one in request.announcements])
+        """Enter the events of a reservation's workflow."""
+        await self.tell([announced(one) for one in request.events])
 
     async def tell(self, events: Sequence[Announced]) -> None:
         """Enter these events; when no webhook wants them it is one small look into the directory."""

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import string
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
@@ -13,9 +13,10 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.announcing import announced
+from activities.deadline import in_time
 from activities.link import ChargerLink, ChargerLinks, InDoubt, NotSent
-from activities.listening import is_running, listening
-from directory import Directory, LiveReservation
+from activities.subscription import PORT_RESERVED_BY_OTHER, is_running, new_event, subscription_of
+from directory import Directory, EventSubscription, NewEvent
 from workflows.messages import (
     IN_DOUBT,
     NOT_SENT,
@@ -26,11 +27,12 @@ from workflows.messages import (
     InDoubtDetail,
     NotSentDetail,
     PasswordStatus,
+    PortReservedByOther,
     ReserveNowInput,
     ReserveNowResult,
     ReserveStatus,
 )
-from workflows.webhook_events import accepted
+from workflows.webhook_events import active_event
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +42,7 @@ RESERVED_BY_OTHER = "ReservedByOther"
 """Reason of an Occupied that Berth answers itself: another reservation holds the port."""
 
 _HEARTBEAT_EVERY = 3.0  # seconds
+_KEEP_WITHIN = 5.0  # seconds that what follows from an answer may take, or it would come too late
 
 # OCPP 1.6 takes 16 to 20 bytes (security white paper, AuthorizationKey), 2.0.1 16 to 40 characters. No other
 # bytes than these: some chargers handle the password as text, which random bytes are not. 119 bits.
@@ -53,9 +56,11 @@ class ChargerCommands:
     NOT_SENT, nothing reached the charger; IN_DOUBT, written and no answer came.
     """
 
-    def __init__(self, links: ChargerLinks, directory: Directory) -> None:
+    def __init__(self, links: ChargerLinks, directory: Directory, wake: Callable[[int], None]) -> None:
+        """`wake` is called with a charger's id when there are events of it to deliver."""
         self._links = links
         self._directory = directory
+        self._wake = wake
 
     @activity.defn(name="ReserveNow")
     async def reserve_now(self, request: ReserveNowInput) -> ReserveNowResult:
@@ -68,14 +73,14 @@ class ChargerCommands:
         _name(request.charger_id, reservation_id=request.reservation_id)
         try:
             link = self._ready_link(request.charger_id, request.epoch)
-            listener = listening(request)
-            try:
-                # Before the frame: what the charger does next must find its listener.
-                is_held = await self._enter(listener, request.force)
-            except Exception as error:
-                log.exception("directory_failed")
-                raise NotSent("not_ready") from error
-            if is_held:
+            subscription = subscription_of(request)
+            if request.is_repeat:
+                await self._be_up_to_date(subscription, write_before)
+            # Before the frame: what the charger does next must find its subscriber.
+            is_free = await _answered(
+                self._directory.subscriptions.claim(subscription, is_forced=request.force), write_before
+            )
+            if not is_free:
                 log.info("reserve_now_not_needed", reason=RESERVED_BY_OTHER)
                 return ReserveNowResult(status=ReserveStatus.OCCUPIED, reason=RESERVED_BY_OTHER, sent=False)
             result = await _heartbeating(
@@ -91,14 +96,15 @@ class ChargerCommands:
             _fail(error)
         log.info("reserve_now_answered", status=result.status, error=result.error, reason=result.reason)
         if result.status is ReserveStatus.ACCEPTED:
-            is_untold = not await self._mark_accepted(listener, request)
-            return result.model_copy(update={"is_untold": is_untold}) if is_untold else result
+            is_event_lost = not await self._mark_accepted(subscription, request, link.epoch)
+            return result.model_copy(update={"is_event_lost": True}) if is_event_lost else result
         return result
 
     @activity.defn(name="CancelReservation")
     async def cancel_reservation(self, request: CancelReservationInput) -> CancelReservationResult:
         """Cancel a reservation at its charger; Rejected means it holds none with that id (H02.FR.01).
 
+        One that is given up for another port stays, without a frame, when another reservation holds that.
         With `request.unless_live` one that a workflow lives for is left alone; what a workflow left behind
         that was ended by force no longer holds the port.
         """
@@ -106,7 +112,15 @@ class ChargerCommands:
         _name(request.charger_id, reservation_id=request.reservation_id)
         try:
             link = self._ready_link(request.charger_id, request.epoch)
-            ended_by_force = await self._not_living(request) if request.unless_live else None
+            if request.moving_to is not None and await _answered(
+                self._directory.subscriptions.is_held(
+                    request.charger_id, request.moving_to, activity.info().workflow_id or ""
+                ),
+                write_before,
+            ):
+                log.info("cancel_reservation_not_sent", reason=RESERVED_BY_OTHER)
+                return CancelReservationResult(is_port_held=True)
+            ended_by_force = await self._not_living(request, write_before) if request.unless_live else None
             result = await _heartbeating(
                 link.cancel_reservation(
                     request.reservation_id, call_timeout=request.call_timeout, write_before=write_before
@@ -132,7 +146,7 @@ class ChargerCommands:
         password = "".join(secrets.choice(_PASSWORD_LETTERS) for _ in range(_PASSWORD_LENGTH))
         try:
             link = self._ready_link(request.charger_id, request.epoch)
-            password_hash = await self._offer(request.charger_id, password)
+            password_hash = await self._offer(request.charger_id, password, write_before)
             try:
                 result = await _heartbeating(
                     link.change_password(
@@ -160,61 +174,102 @@ class ChargerCommands:
             raise NotSent("not_ready")
         return link
 
-    async def _enter(self, listener: LiveReservation, force: bool) -> bool:
-        """Have the run hear of its charger's events; whether another reservation holds the port instead."""
-        if force:
-            await self._directory.live.put(listener)
-            return False
-        return not await self._directory.live.claim(listener)
+    async def _be_up_to_date(self, subscription: EventSubscription, write_before: float) -> None:
+        """Raises NotSent while the run has not got what its charger reported since it was asked before.
 
-    async def _offer(self, charger_id: int, password: str) -> str:
-        try:
-            password_hash = await self._directory.password_changes.offer(charger_id, password)
-        except Exception as error:
-            log.exception("directory_failed")
-            raise NotSent("not_ready") from error
+        A driver who charges there already would be asked a place for again.
+        """
+        charger_id = subscription.charger_id
+        if await _answered(
+            self._directory.events.is_waiting_for(charger_id, subscription.workflow_id), write_before
+        ):
+            self._wake(charger_id)
+            raise NotSent("events_waiting")
+
+    async def _offer(self, charger_id: int, password: str, write_before: float) -> str:
+        password_hash = await _answered(
+            self._directory.password_changes.offer(charger_id, password), write_before
+        )
         if password_hash is None:
             raise NotSent("not_connected")
         return password_hash
 
     async def _withdraw(self, charger_id: int, password_hash: str) -> None:
         try:
-            await self._directory.password_changes.refuse(charger_id, password_hash)
+            await in_time(self._directory.password_changes.refuse(charger_id, password_hash), _KEEP_WITHIN)
         except Exception:
             # It opens for whoever knows it, and nobody does.
             log.exception("new_password_not_withdrawn")
 
-    async def _not_living(self, request: CancelReservationInput) -> LiveReservation | None:
+    async def _not_living(
+        self, request: CancelReservationInput, write_before: float
+    ) -> EventSubscription | None:
         """The row that a run left behind which was ended by force, or lost. Raises NotSent when one lives."""
-        try:
-            listeners = await self._directory.live.of_charger(request.charger_id)
-            left = next((one for one in listeners if one.reservation_id == request.reservation_id), None)
-            lives = left is not None and await is_running(activity.client(), left.workflow_id)
-        except Exception as error:
-            log.exception("directory_or_temporal_failed")
-            raise NotSent("not_ready") from error
-        if lives:
+        subscribers = await _answered(
+            self._directory.subscriptions.of_charger(request.charger_id), write_before
+        )
+        left = next((one for one in subscribers if one.reservation_id == request.reservation_id), None)
+        if left is not None and await _answered(
+            is_running(activity.client(), left.workflow_id), write_before
+        ):
             raise NotSent("live")
         return left
 
-    async def _forget(self, listener: LiveReservation) -> None:
+    async def _forget(self, left: EventSubscription) -> None:
         try:
-            await self._directory.live.remove(listener.workflow_id, listener.first_run_id)
+            await in_time(
+                self._directory.subscriptions.remove(left.workflow_id, left.first_run_id), _KEEP_WITHIN
+            )
         except Exception:
-            # The charger's word must not be lost over it; the row ends with the reservation's time.
-            log.exception("listener_not_forgotten")
+            # The charger's answer must not be lost over it; the row ends with the reservation's time.
+            log.exception("subscription_not_ended")
 
-    async def _mark_accepted(self, listener: LiveReservation, request: ReserveNowInput) -> bool:
-        """Whether webhooks, if there are any, have been told."""
+    async def _mark_accepted(
+        self, subscription: EventSubscription, request: ReserveNowInput, epoch: int
+    ) -> bool:
+        """Whether the webhook event, if any webhook wants it, is stored.
+
+        A charger that accepts a second reservation of a port no longer holds the first, or holds both: the
+        runs of the others get to know it.
+        """
         try:
-            is_news = request.event_id and await self._directory.webhooks.any()
-            announcing = [announced(accepted(request, datetime.now(UTC)))] if is_news else []
-            await self._directory.live.mark_accepted(listener.workflow_id, listener.first_run_id, announcing)
+            superseded = await in_time(self._accept(subscription, request, epoch), _KEEP_WITHIN)
         except Exception:
             # The charger's Accepted must not be lost over the one-holder check of others, nor over webhooks.
-            log.exception("mark_accepted_failed", workflow_id=listener.workflow_id)
+            log.exception("mark_accepted_failed", workflow_id=subscription.workflow_id)
             return False
+        if superseded:
+            log.warning("port_reserved_twice", superseded=[one.reservation_id for one in superseded])
+            self._wake(subscription.charger_id)
         return True
+
+    async def _accept(
+        self, subscription: EventSubscription, request: ReserveNowInput, epoch: int
+    ) -> list[EventSubscription]:
+        event = active_event(request)
+        is_wanted = event is not None and await self._directory.webhooks.any()
+        return await self._directory.subscriptions.mark_accepted(
+            subscription.workflow_id,
+            subscription.first_run_id,
+            [announced(event)] if event is not None and is_wanted else [],
+            event_for=lambda other: _superseded(other, epoch),
+        )
+
+
+def _superseded(one: EventSubscription, epoch: int) -> NewEvent:
+    if one.port_number is None:
+        raise ValueError("only a reservation of a particular port is superseded")
+    event = PortReservedByOther(at=datetime.now(UTC), port_number=one.port_number)
+    return new_event(one, PORT_RESERVED_BY_OTHER, event, epoch)
+
+
+async def _answered(question: Coroutine[Any, Any, T], write_before: float) -> T:
+    """The answer of the database, or of Temporal. Raises NotSent when there is none in time for the frame."""
+    try:
+        return await in_time(question, write_before - asyncio.get_running_loop().time())
+    except Exception as error:
+        log.exception("directory_or_temporal_failed")
+        raise NotSent("not_ready") from error
 
 
 def _name(charger_id: int, **more: int) -> None:

@@ -5,7 +5,9 @@ from typing import Literal, Protocol
 
 from workflows.messages import CancelReservationResult, ChangePasswordResult, ReserveNowResult, Terms
 
-NotSentCause = Literal["wrong_gateway", "not_connected", "not_ready", "too_late", "socket_closed", "live"]
+NotSentCause = Literal[
+    "wrong_gateway", "not_connected", "not_ready", "too_late", "socket_closed", "live", "events_waiting"
+]
 InDoubtCause = Literal["timeout", "socket_closed", "gateway_lost"]
 
 

@@ -1,4 +1,4 @@
-"""What a reservation asks of the directory: is the charger there, and who listens to it.
+"""What a reservation asks of the directory: is the charger there, and who gets its events.
 
 These run in the workflow worker. All are safe to repeat.
 """
@@ -9,10 +9,13 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.announcing import announced
-from activities.listening import listening
+from activities.deadline import in_time
+from activities.subscription import subscription_of
 from directory import Directory
-from workflows.messages import CHARGER_OFFLINE, Listener, LookInput, PortView, Route
-from workflows.webhook_events import LastStep
+from workflows.messages import CHARGER_OFFLINE, LookInput, PortView, Route, Subscription
+from workflows.webhook_events import UnsubscribeInput
+
+_LOOK_WITHIN = 3.0  # seconds: less than an attempt has
 
 
 class RouteFinder:
@@ -22,17 +25,17 @@ class RouteFinder:
         self._directory = directory
 
     @activity.defn(name="WaitForCharger")
-    async def wait_for_charger(self, listener: Listener) -> Route:
+    async def wait_for_charger(self, request: Subscription) -> Route:
         """Look once for the charger's ready socket; Temporal repeats this until it is there.
 
-        The run is entered as a listener first, so that a charger that connects meanwhile wakes it.
+        The run is subscribed first, so that a charger that connects meanwhile wakes it.
         Raises ApplicationError of type ChargerOffline.
         """
-        await self._directory.live.put(listening(listener))
-        link = await self._directory.links.route(listener.charger_id)
+        await self._directory.subscriptions.put(subscription_of(request))
+        link = await self._directory.links.route(request.charger_id)
         if link is None:
             raise ApplicationError(
-                f"charger {listener.charger_id} is offline",
+                f"charger {request.charger_id} is offline",
                 type=CHARGER_OFFLINE,
                 category=ApplicationErrorCategory.BENIGN,
             )
@@ -40,27 +43,27 @@ class RouteFinder:
 
     @activity.defn(name="LookAtCharger")
     async def look_at_charger(self, look: LookInput) -> PortView:
-        """What the directory knows of the charger, and of one of its ports, now."""
-        link = await self._directory.links.route(look.charger_id)
-        ready_for = await self._directory.links.ready_for(look.charger_id)
-        port = None
-        if look.port_number is not None:
-            charger = await self._directory.chargers.by_id(look.charger_id)
-            ports = charger.ports if charger is not None else ()
-            port = next((p for p in ports if p.port_number == look.port_number), None)
+        """What the database knows of the charger, and of one of its ports, now. Raises TimeoutError."""
+        workflow_id = activity.info().workflow_id or ""
+        seen = await in_time(
+            self._directory.chargers.look(look.charger_id, look.port_number, workflow_id), _LOOK_WITHIN
+        )
+        if seen is None:
+            return PortView(route=None)
         return PortView(
-            route=Route(queue=link.queue, epoch=link.epoch) if link is not None else None,
-            ready_for=ready_for or timedelta(0),
-            protocol=link.protocol if link is not None else None,
-            status=port.status if port is not None else None,
-            status_at=port.status_at if port is not None else None,
+            route=Route(queue=seen.queue, epoch=seen.epoch) if seen.queue and seen.epoch else None,
+            ready_for=seen.ready_for or timedelta(0),
+            protocol=seen.protocol,
+            status=seen.status,
+            status_at=seen.status_at,
+            events_waiting=seen.events_waiting,
         )
 
-    @activity.defn(name="ForgetListener")
-    async def forget_listener(self, forget: LastStep) -> None:
-        """Announce what is left to announce and take the run off the list of listeners: its last step."""
+    @activity.defn(name="Unsubscribe")
+    async def unsubscribe(self, request: UnsubscribeInput) -> None:
+        """End the run's subscription and enter the webhook events that are left: its last step."""
         workflow_id = activity.info().workflow_id or ""
-        announcing = [announced(one) for one in forget.announcements]
+        announcing = [announced(one) for one in request.events]
         if not await self._directory.webhooks.any():
             announcing = []
-        await self._directory.live.remove(workflow_id, forget.first_run_id, announcing)
+        await self._directory.subscriptions.remove(workflow_id, request.first_run_id, announcing)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from api.schemas import chargers as schemas
-from directory import Charger, Directory, LiveReservation, Port, Transaction
+from directory import Charger, Directory, EventSubscription, Port, Transaction
 from workflows.messages import PENDING, ReservationState
 
 _PortKey = tuple[int, int | None]
@@ -21,10 +21,10 @@ async def show(charger: Charger, directory: Directory) -> schemas.Charger:
 async def show_all(chargers: Sequence[Charger], directory: Directory) -> list[schemas.Charger]:
     """Several chargers, by two queries for all of them."""
     charger_ids = [charger.id for charger in chargers]
-    listening, sessions = await asyncio.gather(
-        directory.live.of_chargers(charger_ids), directory.transactions.current_of(charger_ids)
+    subscribed, sessions = await asyncio.gather(
+        directory.subscriptions.of_chargers(charger_ids), directory.transactions.current_of(charger_ids)
     )
-    holders = _holders(listening)
+    holders = _holders(subscribed)
     return [
         schemas.Charger(
             id=charger.id,
@@ -62,11 +62,11 @@ async def show_all(chargers: Sequence[Charger], directory: Directory) -> list[sc
     ]
 
 
-def _holders(listening: Sequence[LiveReservation]) -> dict[_PortKey, LiveReservation]:
+def _holders(subscribed: Sequence[EventSubscription]) -> dict[_PortKey, EventSubscription]:
     """The reservation that the charger accepted for each port; of several the one that lasts longest."""
     now = datetime.now(UTC)
     return {
-        (row.charger_id, row.port_number): row for row in listening if row.accepted and row.expires_at > now
+        (row.charger_id, row.port_number): row for row in subscribed if row.accepted and row.expires_at > now
     }
 
 
@@ -78,7 +78,7 @@ def _connection_status(charger: Charger) -> schemas.ConnectionStatus | None:
     )
 
 
-def _port(port: Port, session: Transaction | None, holder: LiveReservation | None) -> schemas.Port:
+def _port(port: Port, session: Transaction | None, holder: EventSubscription | None) -> schemas.Port:
     return schemas.Port(
         id=port.id,
         name=port.name or f"Port {port.port_number}",
@@ -109,7 +109,7 @@ def _session(transaction: Transaction) -> schemas.ChargingSession:
     )
 
 
-def _reservation(holder: LiveReservation | None) -> schemas.PortReservation | None:
+def _reservation(holder: EventSubscription | None) -> schemas.PortReservation | None:
     if holder is None:
         return None
     return schemas.PortReservation(

@@ -191,8 +191,8 @@ async def remove(charger_id: IdInPath, key: Admin, here: Here) -> Response:
     """
     await _by_id(charger_id, key, here)
     now = datetime.now(UTC)
-    listening = await here.directory.live.of_charger(charger_id)
-    if alive := sorted(row.reservation_id for row in listening if row.expires_at > now):
+    subscribed = await here.directory.subscriptions.of_charger(charger_id)
+    if alive := sorted(row.reservation_id for row in subscribed if row.expires_at > now):
         raise Conflict(f"id: the charger has live reservations ({_few(alive)}); cancel them first")
     if not await here.directory.chargers.remove(charger_id):
         raise NotFound(_unknown(charger_id))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
 from itertools import groupby
 from typing import Any, Unpack
 
@@ -12,6 +13,7 @@ from directory import capabilities
 from directory.clock import database_now
 from directory.connections import Connections, Row, T
 from directory.errors import AlreadyExists
+from directory.events import is_waiting_for
 from directory.liveness import gateway_lives, is_ready, takes_commands
 from directory.passwords import hash_password
 from directory.port_status import PortStatuses
@@ -19,6 +21,7 @@ from directory.records import (
     Capabilities,
     Charger,
     ChargerChanges,
+    ChargerLook,
     ChargerTarget,
     Credentials,
     NewCharger,
@@ -100,6 +103,30 @@ _CHARGER_TARGET = (
     .outerjoin(links, links.c.charger_id == chargers.c.id)
     .outerjoin(gateways, is_ready)
     .where(chargers.c.id == bindparam("key"))
+)
+_LOOK = (
+    sa.select(
+        gateways.c.queue,
+        sa.case((gateways.c.queue.is_not(None), links.c.epoch)),
+        sa.case((gateways.c.queue.is_not(None), links.c.protocol)),
+        sa.case(
+            (gateways.c.queue.is_not(None), database_now() - sa.type_coerce(links.c.ready_at, sa.Double))
+        ),
+        ports.c.status,
+        ports.c.status_at,
+        is_waiting_for,
+    )
+    .select_from(chargers)
+    .outerjoin(links, links.c.charger_id == chargers.c.id)
+    .outerjoin(gateways, is_ready)
+    .outerjoin(
+        ports,
+        sa.and_(
+            ports.c.charger_id == chargers.c.id,
+            ports.c.port_number == bindparam("number", type_=sa.Integer),
+        ),
+    )
+    .where(chargers.c.id == bindparam("charger"))
 )
 _CREDENTIALS = sa.select(
     chargers.c.id,
@@ -252,6 +279,24 @@ class Chargers(PortStatuses):
         """Where a command for this charger as a whole goes; None when there is no such charger."""
         rows = await self._connections.lookup(_CHARGER_TARGET, key=charger_id)
         return ChargerTarget(*rows[0]) if rows else None
+
+    async def look(self, charger_id: int, port_number: int | None, workflow_id: str) -> ChargerLook | None:
+        """The charger, its socket and one of its ports, in one statement; None for an unknown charger."""
+        rows = await self._connections.lookup(
+            _LOOK, charger=charger_id, number=port_number, workflow=workflow_id
+        )
+        if not rows:
+            return None
+        queue, epoch, protocol, ready_for, status, status_at, events_waiting = rows[0]
+        return ChargerLook(
+            queue,
+            epoch,
+            protocol,
+            None if ready_for is None else timedelta(seconds=max(0.0, ready_for)),
+            status,
+            status_at,
+            bool(events_waiting),
+        )
 
     async def credentials(self, ocpp_identity: str) -> Credentials | None:
         """What a charger of this identity must show; None when it is unknown."""

@@ -17,12 +17,12 @@ from directory.events import Events
 from directory.idempotency import Idempotency
 from directory.keys import ApiKeys
 from directory.links import Links
-from directory.live import LiveReservations
 from directory.messages import Messages
 from directory.password_changes import PasswordChanges
 from directory.payload_keys import PayloadKeys
 from directory.presences import Presences
 from directory.schema import check_schema
+from directory.subscriptions import EventSubscriptions
 from directory.tokens import Tokens
 from directory.transactions import Transactions
 from directory.webhooks import Webhooks
@@ -42,7 +42,7 @@ class Directory:
         self.keys = ApiKeys(connections)
         self.tokens = Tokens(connections)
         self.links = Links(connections)
-        self.live = LiveReservations(connections)
+        self.subscriptions = EventSubscriptions(connections)
         self.transactions = Transactions(connections)
         self.events = Events(connections)
         self.messages = Messages(connections)

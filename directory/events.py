@@ -20,6 +20,13 @@ _NEXT_OF = (
     .limit(bindparam("count"))
 )
 _STORE = sa.insert(events).values(stored_at=database_now()).returning(events.c.id)
+_of_workflow = sa.and_(
+    events.c.charger_id == bindparam("charger"), events.c.workflow_id == bindparam("workflow")
+)
+_DROP = sa.delete(events).where(_of_workflow)
+is_waiting_for: sa.Exists = sa.exists().where(_of_workflow)
+"""Whether events for the workflow `workflow` of the charger `charger` are stored and not delivered yet."""
+_IS_WAITING_FOR = sa.select(is_waiting_for.label("is_waiting"))
 _DELIVERED = sa.delete(events).where(events.c.id.in_(bindparam("ids", expanding=True)))
 _BACKLOG = sa.select(
     sa.func.count().label("count"),
@@ -40,6 +47,11 @@ def store_events(connection: sa.Connection, new_events: Sequence[NewEvent]) -> l
     if not new_events:
         return []
     return sorted(connection.scalars(_STORE, [as_row(event) for event in new_events]))
+
+
+def drop_events(connection: sa.Connection, charger_id: int, workflow_id: str) -> None:
+    """Forget what is stored for a workflow of this charger, as part of a transaction."""
+    connection.execute(_DROP, {"charger": charger_id, "workflow": workflow_id})
 
 
 class Events:
@@ -65,6 +77,11 @@ class Events:
         """A charger's oldest undelivered events, in the order they were stored."""
         rows = await self._connections.lookup(_NEXT_OF, charger=charger_id, count=limit)
         return [StoredEvent(*row) for row in rows]
+
+    async def is_waiting_for(self, charger_id: int, workflow_id: str) -> bool:
+        """Whether the workflow has not got all of this charger's events that are stored for it."""
+        rows = await self._connections.lookup(_IS_WAITING_FOR, charger=charger_id, workflow=workflow_id)
+        return bool(rows[0].is_waiting)
 
     async def delivered(self, event_ids: Collection[int]) -> None:
         """Forget events: their workflow has heard them, or is closed."""

@@ -1,6 +1,7 @@
 """Which gateway holds a charger's socket. Every write is conditional on the epoch of that socket."""
 
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -8,7 +9,7 @@ from sqlalchemy import bindparam
 from directory.clock import database_now
 from directory.connections import Connections
 from directory.liveness import gateway_lives, is_ready
-from directory.records import Gateway, Heartbeat, Link
+from directory.records import Gateway, Heartbeat, Link, Taken
 from directory.tables import gateways, links
 
 _FORGET_GATEWAY_AFTER = timedelta(days=1)
@@ -26,10 +27,26 @@ _MARK_READY = (
 )
 # Of a socket that never was ready nobody is told; the one before it may still have to be told of.
 _still_replaces = sa.case((links.c.ready_at.is_(None), links.c.replaced_epoch), else_=None)
+
+
+def _disconnected_at(ended_at: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The end of the last ready socket when the present one ends at `ended_at`.
+
+    One that never was ready, as of a charger that tries again and again, ends no outage.
+    """
+    goes_on = sa.and_(links.c.ready_at.is_(None), links.c.disconnected_at.is_not(None))
+    return sa.case((goes_on, links.c.disconnected_at), else_=ended_at)
+
+
 _RELEASE = (
     sa.update(links)
     .where(_held)
-    .values(incarnation=None, ready_at=None, disconnected_at=database_now(), replaced_epoch=_still_replaces)
+    .values(
+        incarnation=None,
+        ready_at=None,
+        disconnected_at=_disconnected_at(database_now()),
+        replaced_epoch=_still_replaces,
+    )
     .returning(links.c.charger_id)
 )
 _OWNS = sa.select(links.c.charger_id).where(_held)
@@ -43,11 +60,6 @@ _ROUTE = (
         links.c.connected_at,
         links.c.protocol,
     )
-    .join_from(links, gateways, is_ready)
-    .where(links.c.charger_id == bindparam("charger"))
-)
-_READY_FOR = (
-    sa.select((database_now() - sa.type_coerce(links.c.ready_at, sa.Double)).label("seconds"))
     .join_from(links, gateways, is_ready)
     .where(links.c.charger_id == bindparam("charger"))
 )
@@ -85,6 +97,13 @@ class Links:
         self._connections = connections
         now = database_now()
         insert = connections.insert(links).values(epoch=1, connected_at=now)
+        # A socket that was not released is replaced now, or ended with its gateway.
+        died_at = (
+            sa.select(gateways.c.heartbeat_at)
+            .where(gateways.c.incarnation == links.c.incarnation, ~gateway_lives)
+            .scalar_subquery()
+        )
+        replaced_at = sa.func.coalesce(sa.type_coerce(died_at, sa.Double), now)
         self._take = insert.on_conflict_do_update(
             index_elements=["charger_id"],
             set_={
@@ -93,12 +112,22 @@ class Links:
                 "protocol": insert.excluded.protocol,
                 "connected_at": now,
                 "ready_at": None,
+                "disconnected_at": sa.case(
+                    (links.c.incarnation.is_(None), links.c.disconnected_at),
+                    else_=_disconnected_at(replaced_at),
+                ),
                 "lost_at": None,
                 "replaced_epoch": sa.case(
                     (links.c.ready_at.is_not(None), links.c.epoch), else_=links.c.replaced_epoch
                 ),
             },
-        ).returning(links.c.epoch)
+        ).returning(
+            links.c.epoch,
+            (
+                sa.type_coerce(links.c.connected_at, sa.Double)
+                - sa.type_coerce(links.c.disconnected_at, sa.Double)
+            ).label("outage"),
+        )
 
     async def start(self, incarnation: str, gateway_id: str, queue: str) -> None:
         """Enter a gateway process; `incarnation` is random per process start. Forgets long dead ones."""
@@ -132,12 +161,13 @@ class Links:
         """Forget gateways that have been silent for a day, and release their links; how many."""
         return await self._connections.transaction(lambda connection: _clear(connection, _is_forgotten))
 
-    async def take(self, charger_id: int, incarnation: str, protocol: str) -> int:
+    async def take(self, charger_id: int, incarnation: str, protocol: str) -> Taken:
         """Enter a new socket, over any earlier one. Its epoch is greater than all before it, for ever."""
         rows = await self._connections.change(
             self._take, charger_id=charger_id, incarnation=incarnation, protocol=protocol
         )
-        return int(rows[0].epoch)
+        epoch, outage = rows[0]
+        return Taken(epoch, None if outage is None else timedelta(seconds=max(0.0, outage)))
 
     async def mark_ready(self, charger_id: int, epoch: int) -> bool:
         """The charger takes commands on this socket from now on; False when a newer one took over."""
@@ -155,11 +185,6 @@ class Links:
         """Where to reach a charger; None unless it is ready and its gateway lives."""
         rows = await self._connections.lookup(_ROUTE, charger=charger_id)
         return Link(*rows[0]) if rows else None
-
-    async def ready_for(self, charger_id: int) -> timedelta | None:
-        """How long the charger has been ready; None when it is offline."""
-        rows = await self._connections.lookup(_READY_FOR, charger=charger_id)
-        return timedelta(seconds=max(0.0, rows[0].seconds)) if rows else None
 
     async def gateways(self) -> list[Gateway]:
         """The gateways that are not stopped, by id and age: also dead ones, until they are forgotten."""
@@ -190,6 +215,11 @@ def _clear(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
     connection.execute(
         sa.update(links)
         .where(links.c.incarnation.in_(sa.select(gateways.c.incarnation).where(which)))
-        .values(incarnation=None, ready_at=None, disconnected_at=last_seen, replaced_epoch=_still_replaces)
+        .values(
+            incarnation=None,
+            ready_at=None,
+            disconnected_at=_disconnected_at(last_seen),
+            replaced_epoch=_still_replaces,
+        )
     )
     return len(connection.execute(sa.delete(gateways).where(which).returning(gateways.c.incarnation)).all())

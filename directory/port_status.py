@@ -21,11 +21,10 @@ CHARGER_ITSELF = 0
 _of_port = sa.and_(
     connectors.c.charger_id == bindparam("charger"), connectors.c.port_number == bindparam("number")
 )
-_PORT = (
-    sa.select(ports.c.id, ports.c.status)
-    .where(ports.c.charger_id == bindparam("charger"), ports.c.port_number == bindparam("number"))
-    .with_for_update()
+_PORT_NOW = sa.select(ports.c.id, ports.c.status).where(
+    ports.c.charger_id == bindparam("charger"), ports.c.port_number == bindparam("number")
 )
+_PORT = _PORT_NOW.with_for_update()
 _CHARGER_ITSELF = sa.select(
     sa.null(), sa.select(connectors.c.status).where(_of_port).limit(1).scalar_subquery()
 ).where(chargers.c.id == bindparam("charger"))
@@ -38,7 +37,7 @@ _NEW_PORT = sa.select(chargers.c.id, bindparam("number", type_=sa.Integer)).wher
 
 
 class PortStatuses:
-    """The part of `directory.chargers` that listens to StatusNotification and NotifyEvent."""
+    """The part of `directory.chargers` that takes StatusNotification and NotifyEvent."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -65,11 +64,12 @@ class PortStatuses:
         info: str | None = None,
         create: bool = False,
         tell: Callable[[StatusChange], Sequence[NewEvent]] = lambda change: (),
+        tell_unchanged: bool = False,
     ) -> StatusChange | None:
         """Keep a connector's status; what it changes of its port's, or None.
 
         The events that `tell` makes of a change are kept with it, both or neither: a repeat of the report
-        is no change any more.
+        is no change any more. With `tell_unchanged` it is asked also when `after` is what it was before.
 
         None also for a port Berth does not know, unless `create` adds it. `status_at` of the port becomes
         `at` with every report. A connector of 1.6 is a port: its status is the port's, as reported.
@@ -107,13 +107,18 @@ class PortStatuses:
                         "info": info,
                     },
                 )
-            if after == before:
-                return None
             change = StatusChange(port_id, port_number, before, after)
-            store_events(connection, tell(change))
-            return change
+            if after != before or tell_unchanged:
+                store_events(connection, tell(change))
+            return change if after != before else None
 
         return await self._connections.transaction(work)
+
+    async def status_of(self, charger_id: int, port_number: int) -> str | None:
+        """The last reported status of a port, of the charger itself for number 0."""
+        known = _CHARGER_ITSELF if port_number == CHARGER_ITSELF else _PORT_NOW
+        rows = await self._connections.lookup(known, charger=charger_id, number=port_number)
+        return None if not rows or rows[0][1] is None else str(rows[0][1])
 
 
 def status_of_port(statuses: Sequence[str], reported: str) -> str:

@@ -154,12 +154,28 @@ class ChargerTarget:
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A port shows another status than before; `port_id` is None for the charger itself (number 0)."""
+    """A port shows another status than before; `port_id` is None for the charger itself (number 0).
+
+    Where it is said so, `after` may be what it was before.
+    """
 
     port_id: int | None
     port_number: int
     before: str | None
     after: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerLook:
+    """What is known of a charger and one of its ports at one moment."""
+
+    queue: str | None  # where to reach it; None = offline
+    epoch: int | None
+    protocol: str | None
+    ready_for: timedelta | None
+    status: str | None  # of the port
+    status_at: datetime | None
+    events_waiting: bool  # for the workflow that looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +252,14 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A new socket of a charger."""
+
+    epoch: int
+    outage: timedelta | None  # from the end of its ready socket before; None: it never had one
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """A gateway process and how many sockets it holds, by the database's clock."""
 
@@ -248,8 +272,8 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveReservation:
-    """A run that listens to its charger's events; it says who listens, not what the charger holds."""
+class EventSubscription:
+    """A run that its charger's events are sent to; it says who gets them, not what the charger holds."""
 
     workflow_id: str
     first_run_id: str
@@ -260,6 +284,20 @@ class LiveReservation:
     parent_id_tag: str | None
     accepted: bool
     expires_at: datetime
+    generation: int = 0  # of the last frame that was about to be sent for it; 0: none yet
+    asked_at: datetime | None = None  # when the first one of this generation was, by the database's clock
+    transactions_before: int | None = None  # the greatest transaction id there was then
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether a frame was about to be sent: the charger may hold this."""
+        # A release that does not count enters accepted ones too.
+        return self.generation > 0 or self.accepted
+
+    @property
+    def known_generation(self) -> int | None:
+        """The generation, None for a row of a release that does not count."""
+        return self.generation if self.generation > 0 or not self.accepted else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +315,18 @@ class Transaction:
     ended_at: datetime | None
     meter_stop: float | None
     reason: str | None
+    attributed_to: str | None = None  # the workflow whose reservation it used up
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedStart:
+    """A transaction once a report of its start, or of more of it, is entered."""
+
+    transaction_id: int
+    at: datetime  # when it was entered, by the database's clock
+    is_addition: bool  # it was known, and not its token or its reservation
+    attributed_to: str | None  # so far
+    taken: frozenset[str] = frozenset()  # of the rivals, those that other transactions were attributed to
 
 
 @dataclass(frozen=True, slots=True)

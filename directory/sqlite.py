@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from directory.connections import Connections, Rows, T
+from directory.errors import UnreachableError
 from directory.reaching import reaching
 
 _READERS = 4  # and the event loop itself
@@ -31,7 +32,9 @@ class SqliteConnections(Connections):
     def __init__(self, url: sa.URL) -> None:
         self._url = url
         # A read begins nothing that it would have to end.
-        self._read_engine = sqlite_engine(url, size=_READERS + 1).execution_options(
+        self._read_engine = sqlite_engine(url, size=_READERS).execution_options(isolation_level="AUTOCOMMIT")
+        # The event loop's own connection waits for nobody: everything else would wait with it.
+        self._look_engine = sqlite_engine(url, size=1, busy_timeout=0.0).execution_options(
             isolation_level="AUTOCOMMIT"
         )
         self._write_engine = sqlite_engine(url, size=1)
@@ -47,8 +50,13 @@ class SqliteConnections(Connections):
         return await loop.run_in_executor(self._readers, self._read, statement, parameters)
 
     async def lookup(self, statement: sa.Executable, **parameters: object) -> Rows:
-        # 15 µs here, and 100 on a thread; readers of a WAL wait for no writer.
-        return self._read(statement, parameters)
+        # 15 µs here, and 100 on a thread; readers of a WAL wait for no writer, but for who recovers the file.
+        try:
+            return self._read_by(self._look_engine, statement, parameters)
+        except (UnreachableError, sqlite3.OperationalError) as error:
+            if not _is_busy(error):
+                raise
+        return await self.query(statement, **parameters)
 
     async def change(self, statement: sa.Executable, **parameters: object) -> Rows:
         def work(connection: sa.Connection) -> Rows:
@@ -75,11 +83,15 @@ class SqliteConnections(Connections):
         for connection in self._opened:
             connection.close()
         self._read_engine.dispose()
+        self._look_engine.dispose()
         self._write_engine.dispose()
 
     def _read(self, statement: sa.Executable, parameters: dict[str, object]) -> Rows:
+        return self._read_by(self._read_engine, statement, parameters)
+
+    def _read_by(self, engine: sa.Engine, statement: sa.Executable, parameters: dict[str, object]) -> Rows:
         with reaching(self._url):
-            return self._connection_of(self._read_engine).execute(statement, parameters).all()
+            return self._connection_of(engine).execute(statement, parameters).all()
 
     def _connection_of(self, engine: sa.Engine) -> sa.Connection:
         """This thread's own: to take one from the pool and give it back costs twice a small statement."""
@@ -90,40 +102,48 @@ class SqliteConnections(Connections):
         return kept
 
 
-def sqlite_engine(url: sa.URL, size: int) -> sa.Engine:
+def sqlite_engine(url: sa.URL, size: int, busy_timeout: float = _BUSY_TIMEOUT) -> sa.Engine:
     """An engine whose connections carry Berth's pragmas and leave BEGIN to its user."""
     engine = sa.create_engine(
         url.set(drivername="sqlite"),
         pool_size=size,
         max_overflow=0,
         connect_args={
-            "timeout": _BUSY_TIMEOUT,
+            "timeout": busy_timeout,
             "check_same_thread": False,  # the pool lends a connection to one thread at a time
         },
     )
-    sa.event.listen(engine, "connect", _prepare)
+    sa.event.listen(engine, "connect", lambda connection, _: _prepare(connection, busy_timeout))
     return engine
 
 
-def _prepare(connection: sqlite3.Connection, _: object) -> None:
+def _prepare(connection: sqlite3.Connection, busy_timeout: float) -> None:
     connection.isolation_level = None  # the driver's own BEGIN is deferred, and skipped before DDL
-    _switch_to_wal(connection)
+    _switch_to_wal(connection, busy_timeout)
     for pragma in _PRAGMAS:
         connection.execute(pragma)
 
 
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
+def _switch_to_wal(connection: sqlite3.Connection, busy_timeout: float) -> None:
     """Only a new file needs it. When two processes do it SQLite fails at once, whatever its timeout."""
-    deadline = time.monotonic() + _BUSY_TIMEOUT
+    deadline = time.monotonic() + busy_timeout
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if not _is_busy(error) or time.monotonic() >= deadline:
                 raise
             time.sleep(0.01)
         else:
             return
+
+
+def _is_busy(error: BaseException) -> bool:
+    """Whether another process has the file for itself at this moment."""
+    reason = error.__cause__.orig if isinstance(error.__cause__, sa.exc.DBAPIError) else error
+    if not isinstance(reason, sqlite3.OperationalError):
+        return False
+    return reason.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the rest says why
 
 
 def _begin_immediate(connection: sa.Connection) -> None:

@@ -141,7 +141,8 @@ links = sa.Table(
     sa.Column("losses", sa.Integer, nullable=False, server_default=sa.text("0")),
 )
 
-# No foreign key here and below: a run's listener and a charger's word outlive the charger's row.
+# `EventSubscription`; the table keeps its name, an older release may run beside this one. No foreign key
+# here and below: a run's subscription and a charger's reports outlive the charger's row.
 live_reservations = sa.Table(
     "live_reservations",
     metadata,
@@ -154,6 +155,10 @@ live_reservations = sa.Table(
     sa.Column("parent_id_tag", WireText),
     sa.Column("accepted", sa.Boolean, nullable=False),
     sa.Column("expires_at", Instant, nullable=False),
+    # Of the last frame that was about to be sent; 0 = none yet. The next two are of its generation's first.
+    sa.Column("generation", sa.Integer, nullable=False, server_default=sa.text("0")),
+    sa.Column("asked_at", Instant),
+    sa.Column("transactions_before", sa.Integer),  # the greatest transactions.id there was
 )
 
 transactions = sa.Table(
@@ -171,6 +176,7 @@ transactions = sa.Table(
     sa.Column("ended_at", Instant),
     sa.Column("meter_stop", sa.Double),
     sa.Column("reason", WireText),
+    sa.Column("attributed_to", WireText),  # the workflow whose reservation it used up
     sa.UniqueConstraint("charger_id", "start_key"),
     sa.Index(None, "charger_id", "ended_at"),
     sa.Index(None, "charger_id", "port_number", "started_at"),

@@ -1,12 +1,14 @@
-"""Facts that workflows want to hear: stored before the charger's CALL is answered, delivered afterwards."""
+"""What workflows get of a charger's reports: stored before its CALL is answered, delivered afterwards."""
 
 from collections.abc import Callable, Iterable
 
-from directory import Directory, LiveReservation, NewEvent, StoredEvent
+from activities.subscription import PORT_RESERVED_BY_OTHER, new_event
+from directory import Directory, EventSubscription, NewEvent, StoredEvent
 from workflows.messages import (
     ChargerBooted,
     ChargerConnected,
     Event,
+    PortReservedByOther,
     PortStatusChanged,
     ReservationEnded,
     TransactionEnded,
@@ -17,6 +19,7 @@ SIGNALS: dict[str, type[Event]] = {
     "charger_connected": ChargerConnected,
     "charger_booted": ChargerBooted,
     "port_status": PortStatusChanged,
+    PORT_RESERVED_BY_OTHER: PortReservedByOther,
     "transaction_started": TransactionStarted,
     "transaction_ended": TransactionEnded,
     "reservation_ended": ReservationEnded,
@@ -30,35 +33,32 @@ WHOLE_CHARGER = 0
 
 
 class Outbox:
-    """Stores events of one charger for the workflows that listen to it."""
+    """Stores events of one charger's socket for the workflows subscribed to the charger."""
 
-    def __init__(self, charger_id: int, directory: Directory, wake: Callable[[int], None]) -> None:
+    def __init__(
+        self, charger_id: int, epoch: int, directory: Directory, wake: Callable[[int], None]
+    ) -> None:
         self._charger_id = charger_id
+        self._epoch = epoch
         self._directory = directory
         self._wake = wake
         self._is_filled = False
 
-    async def listeners(self) -> list[LiveReservation]:
-        """The runs that listen to this charger."""
-        return await self._directory.live.of_charger(self._charger_id)
+    async def subscribers(self) -> list[EventSubscription]:
+        """The runs subscribed to this charger."""
+        return await self._directory.subscriptions.of_charger(self._charger_id)
 
-    async def put(self, events: Iterable[tuple[LiveReservation, Event]]) -> None:
-        """Store all of them or none, each for its listener."""
+    async def put(self, events: Iterable[tuple[EventSubscription, Event]]) -> None:
+        """Store all of them or none, each for its subscriber."""
         new = self.written(events)
         if new:
             await self._directory.events.store_many(new)
             self.note_stored()
 
-    def written(self, events: Iterable[tuple[LiveReservation, Event]]) -> list[NewEvent]:
-        """Each as it is stored for its listener."""
+    def written(self, events: Iterable[tuple[EventSubscription, Event]]) -> list[NewEvent]:
+        """Each as it is stored for its subscriber."""
         return [
-            NewEvent(
-                self._charger_id,
-                listener.workflow_id,
-                _SIGNAL_OF[type(event)],
-                event.model_copy(update={"first_run_id": listener.first_run_id}).model_dump_json(),
-            )
-            for listener, event in events
+            new_event(subscriber, _SIGNAL_OF[type(event)], event, self._epoch) for subscriber, event in events
         ]
 
     def note_stored(self) -> None:
@@ -78,40 +78,33 @@ def signal_argument(stored: StoredEvent) -> Event:
     return event.model_copy(update={"event_id": stored.id})
 
 
-def of_port(listeners: Iterable[LiveReservation], port_number: int) -> list[LiveReservation]:
-    """Who listens to this port: its reservations and those of the whole charger; of port 0, everyone."""
+def of_port(subscribers: Iterable[EventSubscription], port_number: int) -> list[EventSubscription]:
+    """Who gets events of this port: its reservations and those of the whole charger; of port 0, everyone."""
     return [
-        listener
-        for listener in listeners
-        if listener.port_number in (None, port_number) or port_number == WHOLE_CHARGER
+        subscriber
+        for subscriber in subscribers
+        if subscriber.port_number in (None, port_number) or port_number == WHOLE_CHARGER
     ]
 
 
-def of_transaction(
-    listeners: Iterable[LiveReservation],
+def of_ended_transaction(
+    subscribers: Iterable[EventSubscription],
     *,
     port_number: int | None,
     reservation_id: int | None,
-    id_tag: str | None,
-    parent_id_tag: str | None,
-) -> list[LiveReservation]:
-    """Who listens to this transaction: its port, the reservation it names, its token or group anywhere."""
+    attributed_to: str | None,
+) -> list[EventSubscription]:
+    """Who gets a transaction's end: its port, the reservation it names, the one it was attributed to."""
     return [
-        listener
-        for listener in listeners
-        if listener.port_number is None
-        or listener.port_number == port_number
-        or listener.reservation_id == reservation_id
-        or same_token(listener.id_tag, id_tag)
-        or same_token(listener.parent_id_tag, parent_id_tag)
+        subscriber
+        for subscriber in subscribers
+        if subscriber.port_number is None
+        or subscriber.port_number == port_number
+        or subscriber.reservation_id == reservation_id
+        or subscriber.workflow_id == attributed_to
     ]
 
 
-def of_reservation(listeners: Iterable[LiveReservation], reservation_id: int) -> list[LiveReservation]:
-    """Who listens to this reservation."""
-    return [listener for listener in listeners if listener.reservation_id == reservation_id]
-
-
-def same_token(one: str | None, other: str | None) -> bool:
-    """Whether two tokens are the same, case ignored (OCPP 1.6 §7.28); absent ones never are."""
-    return one is not None and other is not None and one.casefold() == other.casefold()
+def of_reservation(subscribers: Iterable[EventSubscription], reservation_id: int) -> list[EventSubscription]:
+    """Who gets events of this reservation."""
+    return [subscriber for subscriber in subscribers if subscriber.reservation_id == reservation_id]

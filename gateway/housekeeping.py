@@ -32,7 +32,7 @@ async def keep_house(directory: Directory, every: float = _EVERY, first_after: f
 async def sweep(directory: Directory) -> None:
     """Delete what is old, once; what fails is tried again with the next sweep."""
     await _delete("messages", lambda: directory.messages.prune(MESSAGES_KEPT))
-    await _delete("live_reservations", directory.live.prune)
+    await _delete("live_reservations", directory.subscriptions.prune)
     await _delete("idempotency", lambda: directory.idempotency.prune(ANSWERS_KEPT))
     await _delete("webhook_deliveries", lambda: directory.deliveries.prune(WEBHOOK_DELIVERIES_KEPT))
     await _delete("gateways", directory.links.prune)

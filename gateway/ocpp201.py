@@ -4,8 +4,10 @@ Inbound: every action of a charging station, answered with a payload that fits i
 Outbound: ReserveNow and CancelReservation. A port is an EVSE; its connectors are reported one by one.
 """
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+from directory import Transaction
 from gateway import capabilities, fields
 from gateway.command_answers import read_set_password_answer
 from gateway.dialect import Dialect
@@ -30,6 +32,7 @@ _STATUSES = {
 }
 _AUTHORIZING = ("Authorized", "RemoteStart")  # E03, F02: at the reader, or from afar
 _ENDS_OF_RESERVATION = ("Expired", "Removed", "NoTransaction")
+_LONGEST_CHARGE = 7 * 86400.0  # seconds; what says more is taken for a mistake
 
 
 async def boot_notification(reports: ChargerReports, payload: Payload) -> Payload:
@@ -176,42 +179,65 @@ async def _transaction(
     reports: ChargerReports, payload: Payload, transaction_id: str, verdict: TokenVerdict | None
 ) -> None:
     event_type = fields.text(payload, "eventType")
-    id_tag = fields.text(fields.record(payload, "idToken"), "idToken") or None
-    reservation_id = fields.integer(payload, "reservationId")
-    at = fields.instant(payload, "timestamp")
     evse_id = fields.integer(fields.record(payload, "evse"), "id")
-
-    is_news = event_type == "Started"
-    if not is_news and (reservation_id is not None or id_tag is not None or evse_id is None):
-        known = await reports.running_transaction(transaction_id)
-        # A token that authorizes a running transaction is as good as its start: the cable came first.
-        names_token = id_tag is not None and fields.text(payload, "triggerReason") in _AUTHORIZING
-        is_news = (
-            reservation_id is not None and (known is None or known.reservation_id != reservation_id)
-        ) or (names_token and (known is None or known.id_tag is None))
-        if evse_id is None and known is not None:
-            evse_id = known.port_number
-    if is_news:
-        await reports.transaction_started(
-            TransactionReport(
-                port_number=WHOLE_CHARGER if evse_id is None else evse_id,
-                id_tag=id_tag,
-                started_at=at,
-                reservation_id=reservation_id,
-                ocpp_transaction_id=transaction_id,
-                offline=payload.get("offline") is True,
-            ),
-            verdict.parent_id_tag if verdict else None,
-        )
+    is_first = event_type == "Started"
+    says_who = fields.record(payload, "idToken") or fields.integer(payload, "reservationId") is not None
+    known = None
+    if not is_first and (says_who or evse_id is None):
+        known = await reports.known_transaction(transaction_id)
+    if evse_id is None and known is not None:
+        evse_id = known.port_number
+    start = _start(payload, transaction_id, WHOLE_CHARGER if evse_id is None else evse_id)
+    if is_first or _is_news(payload, start, known):
+        if known is None and not is_first:
+            start = _of_lost_start(payload, start)
+        await reports.transaction_started(start, verdict.parent_id_tag if verdict else None)
     if event_type == "Ended":
         await reports.transaction_ended(
             TransactionEndReport(
                 ocpp_transaction_id=transaction_id,
                 port_number=evse_id,
-                ended_at=at,
+                ended_at=fields.instant(payload, "timestamp"),
                 reason=fields.text(fields.record(payload, "transactionInfo"), "stoppedReason"),
             )
         )
+
+
+def _start(payload: Payload, transaction_id: str, port_number: int) -> TransactionReport:
+    return TransactionReport(
+        port_number=port_number,
+        id_tag=fields.text(fields.record(payload, "idToken"), "idToken") or None,
+        started_at=fields.instant(payload, "timestamp"),
+        reservation_id=fields.integer(payload, "reservationId"),
+        ocpp_transaction_id=transaction_id,
+        offline=payload.get("offline") is True,
+    )
+
+
+def _is_news(payload: Payload, start: TransactionReport, known: Transaction | None) -> bool:
+    """Whether an event that is no start names the token or the reservation of its transaction first."""
+    names_reservation = (start.reservation_id or 0) > 0
+    if known is None:
+        return names_reservation or start.id_tag is not None
+    # A token that authorizes a running transaction is as good as its start: the cable came first (E02).
+    names_token = start.id_tag is not None and fields.text(payload, "triggerReason") in _AUTHORIZING
+    return (names_token and known.id_tag is None) or (
+        names_reservation and known.reservation_id != start.reservation_id
+    )
+
+
+def _of_lost_start(payload: Payload, start: TransactionReport) -> TransactionReport:
+    """What stands for a Started that never came, lost with an offline queue (E04, E12).
+
+    Only a card at the reader shows that something begins with it. Else the transaction began by its own time,
+    at the latest when it had charged for as long as it says.
+    """
+    is_authorized_now = fields.text(payload, "triggerReason") in _AUTHORIZING
+    if start.started_at is None or (is_authorized_now and payload.get("eventType") == "Updated"):
+        return start
+    charged = fields.number(fields.record(payload, "transactionInfo"), "timeSpentCharging")
+    charged_for = timedelta(seconds=min(max(charged or 0.0, 0.0), _LONGEST_CHARGE))
+    return replace(start, started_at=start.started_at - charged_for, offline=True)
 
 
 def change_password(password: str) -> tuple[str, Payload]:

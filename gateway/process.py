@@ -109,7 +109,14 @@ async def run(
                 background.append(asyncio.create_task(tell_backlog(directory)))
             last_call = asyncio.Event()
             worker = asyncio.create_task(
-                _work(client, settings, queue, ChargerCommands(registry, directory), interceptors, last_call)
+                _work(
+                    client,
+                    settings,
+                    queue,
+                    ChargerCommands(registry, directory, deliverer.wake),
+                    interceptors,
+                    last_call,
+                )
             )
             try:
                 await stop.wait()

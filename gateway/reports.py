@@ -1,11 +1,11 @@
-"""What one charger reports, in Berth's own words: written to the directory, passed on to workflows.
+"""What one charger reports, in Berth's own words: written to the database, passed on to workflows.
 
 Handlers of both OCPP versions translate into these calls. A failing directory raises; nothing else does.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -13,17 +13,18 @@ from directory import (
     Capabilities,
     Charger,
     Directory,
-    LiveReservation,
+    EventSubscription,
     NewEvent,
+    ReportedStart,
     StatusChange,
     Transaction,
 )
 from gateway import events
+from gateway.attribution import Start, attribute, is_id_live, is_known, rivals, same_token
 from gateway.events import Outbox
 from settings import Settings
 from workflows.messages import (
     ChargerBooted,
-    Event,
     PortStatusChanged,
     ReservationEnded,
     TransactionEnded,
@@ -70,7 +71,7 @@ class TransactionReport:
     meter_start: float | None = None
     reservation_id: int | None = None
     ocpp_transaction_id: str | None = None  # 2.0.1; on 1.6 Berth gives the id
-    offline: bool = False
+    offline: bool | None = None  # None: OCPP 1.6, which has no word for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,23 @@ class TransactionEndReport:
     reason: str | None = None
 
 
-class ChargerReports:
-    """The ear for one charger's socket; `known` is what the directory has, a repeat is not written again.
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """When the charger had no socket, before its present one: by this process's clock."""
 
-    `on_boot` is called with every BootNotification, once it is stored.
+    began_at: datetime
+    ended_at: datetime
+
+    def covers(self, instant: datetime | None) -> bool:
+        """Whether it lasted at this instant."""
+        return instant is not None and self.began_at <= instant <= self.ended_at
+
+
+class ChargerReports:
+    """Takes the reports of one charger's socket; `known` is what the database has, it is not written again.
+
+    `on_boot` is called with every BootNotification, once it is stored. `outage`: None for a charger's first
+    socket.
     """
 
     def __init__(
@@ -98,6 +112,7 @@ class ChargerReports:
         settings: Settings,
         outbox: Outbox,
         known: Iterable[PortReport] = (),
+        outage: Outage | None = None,
         on_boot: Callable[[], None] = lambda: None,
     ) -> None:
         self.charger_id = charger.id
@@ -107,6 +122,8 @@ class ChargerReports:
         self._facts = (charger.manufacturer, charger.model, charger.serial_number, charger.firmware_version)
         self._has_absurd_ports = False
         self._ports = {(report.port_number, report.connector_id): report for report in known}
+        self._reported: set[tuple[int, int]] = set()  # since the socket began, or the last boot
+        self._outage = outage
         self._on_boot = on_boot
         self._showed = Capabilities()
 
@@ -117,14 +134,15 @@ class ChargerReports:
         serial_number: str | None,
         firmware_version: str | None,
     ) -> None:
-        """BootNotification: keep its facts, tell every listener."""
+        """BootNotification: keep its facts, send it to every subscriber."""
         facts = (manufacturer or "", model or "", serial_number, firmware_version)
         if facts != self._facts:
             await self._directory.chargers.set_identity_facts(self.charger_id, *facts)
             self._facts = facts
             self._showed = Capabilities()
         booted = ChargerBooted(at=_now())
-        await self.outbox.put([(listener, booted) for listener in await self.outbox.listeners()])
+        await self.outbox.put([(subscriber, booted) for subscriber in await self.outbox.subscribers()])
+        self._reported.clear()
         self._on_boot()
 
     async def showed(self, capabilities: Capabilities) -> None:
@@ -135,7 +153,11 @@ class ChargerReports:
             self._showed = showed
 
     async def port_status(self, report: PortReport) -> None:
-        """A connector's status; listeners hear of it when it changes that of its port to unreserved."""
+        """A connector's status: sent when it changes that of its port, except to Reserved.
+
+        The first report since the socket began, or since a boot, is sent whatever it says: it shows what an
+        outage or a restart left of a reservation.
+        """
         if not (
             0 <= report.port_number <= _LARGEST_PORT_NUMBER
             and 0 <= report.connector_id <= _LARGEST_CONNECTOR_ID
@@ -145,20 +167,38 @@ class ChargerReports:
                 log.warning("port_number_ignored", charger_id=self.charger_id, port_number=report.port_number)
             return
         place = (report.port_number, report.connector_id)
+        is_first = place not in self._reported
         if self._ports.get(place) == report:
-            return
-        at = _now()
-        # Reserved is what listeners expect: telling each would cost more than anything else about it.
-        listeners = [] if report.status == RESERVED else await self.outbox.listeners()
+            if is_first:
+                await self._unchanged(report.port_number)
+        else:
+            await self._changed(report, is_first)
+            self._ports[place] = report
+        self._reported.add(place)
 
+    async def _unchanged(self, port_number: int) -> None:
+        """Nothing is written for a status that is known, and looked up only for those who get it."""
+        concerned = events.of_port(await self.outbox.subscribers(), port_number)
+        status = await self._directory.chargers.status_of(self.charger_id, port_number) if concerned else None
+        if status is not None:
+            event = PortStatusChanged(at=_now(), port_number=port_number, before=status, status=status)
+            await self.outbox.put([(subscriber, event) for subscriber in concerned])
+
+    async def _changed(self, report: PortReport, is_first: bool) -> None:
+        at = _now()
+        # Reserved is what subscribers expect: sending it would cost more than anything else about it.
+        is_sent = is_first or report.status != RESERVED
+        subscribers = await self.outbox.subscribers() if is_sent else []
         told: list[NewEvent] = []
 
         def tell(change: StatusChange) -> list[NewEvent]:
+            if change.after == RESERVED and not is_first:
+                return []
             event = PortStatusChanged(
                 at=at, port_number=change.port_number, status=change.after, before=change.before
             )
-            concerned = events.of_port(listeners, change.port_number)
-            told[:] = self.outbox.written((listener, event) for listener in concerned)
+            concerned = events.of_port(subscribers, change.port_number)
+            told[:] = self.outbox.written((subscriber, event) for subscriber in concerned)
             return told
 
         change = await self._directory.chargers.record_status(
@@ -172,6 +212,7 @@ class ChargerReports:
             info=report.info,
             create=self._settings.unknown_chargers == "register",
             tell=tell,
+            tell_unchanged=is_first,
         )
         if change is not None:
             log.info(
@@ -182,7 +223,6 @@ class ChargerReports:
             )
         if told:
             self.outbox.note_stored()
-        self._ports[place] = report
 
     async def token(self, id_tag: str | None) -> TokenVerdict:
         """Whether a driver may charge, and the group to tell the charger.
@@ -196,9 +236,9 @@ class ChargerReports:
         listed_parent = listed.parent_id_tag if listed else None
         if listed is not None and listed.status == BLOCKED:
             return TokenVerdict(BLOCKED, listed_parent)
-        listeners = await self.outbox.listeners()
-        listed_parent = _as_reserved(listed_parent, listeners)
-        reserved = [one for one in listeners if events.same_token(one.id_tag, id_tag)]
+        subscribers = await self.outbox.subscribers()
+        listed_parent = _as_reserved(listed_parent, subscribers)
+        reserved = [one for one in subscribers if same_token(one.id_tag, id_tag)]
         if reserved:
             groups = [listed_parent, *(one.parent_id_tag for one in reserved)]
             return TokenVerdict(ACCEPTED, next((group for group in groups if group), None))
@@ -212,6 +252,40 @@ class ChargerReports:
         `parent_id_tag` is the group of its token, as the verdict gave it.
         """
         now = _now()
+        subscribers = await self.outbox.subscribers()
+        # 1.6 does not say what comes from its queue. A start within the outage before this socket does; any
+        # other is live, whatever the charger's clock makes of it.
+        is_queued = self._outage is not None and self._outage.covers(report.started_at)
+        start = Start(
+            port_number=report.port_number,
+            reservation_id=report.reservation_id,
+            id_tag=report.id_tag,
+            parent_id_tag=parent_id_tag,
+            # A start that is yet to come is a mistake of the clock, often local time without its zone.
+            started_at=None if report.started_at is None else min(report.started_at, now),
+            offline=is_queued if report.offline is None else report.offline,
+        )
+        tolerance = timedelta(seconds=self._settings.expiry_grace)
+        told: list[NewEvent] = []
+
+        def tell(reported: ReportedStart) -> tuple[str | None, list[NewEvent]]:
+            attributed_to, concerned = attribute(subscribers, start, reported, tolerance)
+            event = TransactionStarted(
+                at=now,
+                transaction_id=report.ocpp_transaction_id or str(reported.transaction_id),
+                port_number=start.port_number,
+                reservation_id=start.reservation_id,
+                is_id_live=is_id_live(subscribers, start.reservation_id),
+                id_tag=start.id_tag,
+                parent_id_tag=start.parent_id_tag,
+                started_at=start.started_at,
+                offline=start.offline,
+            )
+            told[:] = self.outbox.written(
+                (one, event.model_copy(update={"is_known": is_known(one, reported)})) for one in concerned
+            )
+            return attributed_to, told
+
         transaction_id = await self._directory.transactions.start(
             self.charger_id,
             report.port_number,
@@ -220,26 +294,11 @@ class ChargerReports:
             report.meter_start,
             reservation_id=report.reservation_id,
             ocpp_transaction_id=report.ocpp_transaction_id,
+            rivals=rivals(subscribers, start),
+            tell=tell,
         )
-        # A start that is yet to come is a mistake of the clock, often local time without its zone.
-        started_at = None if report.started_at is None else min(report.started_at, now)
-        event = TransactionStarted(
-            at=now,
-            transaction_id=report.ocpp_transaction_id or str(transaction_id),
-            port_number=report.port_number,
-            reservation_id=report.reservation_id,
-            id_tag=report.id_tag,
-            parent_id_tag=parent_id_tag,
-            started_at=started_at,
-            offline=report.offline,
-        )
-        await self._tell_of_transaction(
-            event,
-            port_number=report.port_number,
-            reservation_id=report.reservation_id,
-            id_tag=report.id_tag,
-            parent_id_tag=parent_id_tag,
-        )
+        if told:
+            self.outbox.note_stored()
         return transaction_id
 
     async def transaction_ended(self, report: TransactionEndReport) -> None:
@@ -259,48 +318,29 @@ class ChargerReports:
             transaction_id=report.ocpp_transaction_id or str(report.transaction_id),
             port_number=port_number,
         )
-        await self._tell_of_transaction(
-            event,
+        concerned = events.of_ended_transaction(
+            await self.outbox.subscribers(),
             port_number=port_number,
             reservation_id=known.reservation_id if known else None,
-            id_tag=known.id_tag if known else None,
-            parent_id_tag=None,
+            attributed_to=known.attributed_to if known else None,
         )
+        await self.outbox.put([(subscriber, event) for subscriber in concerned])
 
-    async def running_transaction(self, ocpp_transaction_id: str) -> Transaction | None:
-        """A 2.0.1 transaction that has not ended; only its first event says where it takes place."""
-        running = await self._directory.transactions.current(self.charger_id)
-        return next((one for one in running.values() if one.ocpp_transaction_id == ocpp_transaction_id), None)
+    async def known_transaction(self, ocpp_transaction_id: str) -> Transaction | None:
+        """A 2.0.1 transaction, running or ended; only its first event says where it takes place."""
+        return await self._directory.transactions.of_charger_by_own_id(self.charger_id, ocpp_transaction_id)
 
     async def reservation_ended(self, reservation_id: int, status: str) -> None:
         """ReservationStatusUpdate: the charger itself ended a reservation."""
         event = ReservationEnded(at=_now(), reservation_id=reservation_id, status=status)
-        concerned = events.of_reservation(await self.outbox.listeners(), reservation_id)
-        await self.outbox.put([(listener, event) for listener in concerned])
-
-    async def _tell_of_transaction(
-        self,
-        event: Event,
-        *,
-        port_number: int | None,
-        reservation_id: int | None,
-        id_tag: str | None,
-        parent_id_tag: str | None,
-    ) -> None:
-        concerned: list[LiveReservation] = events.of_transaction(
-            await self.outbox.listeners(),
-            port_number=port_number,
-            reservation_id=reservation_id,
-            id_tag=id_tag,
-            parent_id_tag=parent_id_tag,
-        )
-        await self.outbox.put([(listener, event) for listener in concerned])
+        concerned = events.of_reservation(await self.outbox.subscribers(), reservation_id)
+        await self.outbox.put([(subscriber, event) for subscriber in concerned])
 
 
-def _as_reserved(parent_id_tag: str | None, listeners: Iterable[LiveReservation]) -> str | None:
+def _as_reserved(parent_id_tag: str | None, subscribers: Iterable[EventSubscription]) -> str | None:
     """The group as a reservation spells it to the charger, which may compare case by case (MicroOcpp)."""
-    groups = (one.parent_id_tag for one in listeners)
-    return next((group for group in groups if events.same_token(group, parent_id_tag)), parent_id_tag)
+    groups = (one.parent_id_tag for one in subscribers)
+    return next((group for group in groups if same_token(group, parent_id_tag)), parent_id_tag)
 
 
 def _now() -> datetime:

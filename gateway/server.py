@@ -30,7 +30,7 @@ from gateway.metrics import HANDSHAKES_REJECTED
 from gateway.ocpp16 import OCPP16
 from gateway.ocpp201 import OCPP201
 from gateway.registry import Registry
-from gateway.reports import ChargerReports, PortReport
+from gateway.reports import ChargerReports, Outage, PortReport
 from gateway.session import ChargerSession
 from gateway.tls import GatewayTls
 from settings import Settings
@@ -226,7 +226,9 @@ class GatewayServer:
         dialect = DIALECTS.get(connection.subprotocol or "")
         if charger is None or dialect is None:
             raise RuntimeError("a socket was opened without admission")
-        epoch = await self._directory.links.take(charger.id, self._incarnation, dialect.subprotocol)
+        connecting_at = datetime.now(UTC)
+        taken = await self._directory.links.take(charger.id, self._incarnation, dialect.subprotocol)
+        epoch = taken.epoch
         session = ChargerSession(
             connection,
             ocpp_identity=charger.ocpp_identity,
@@ -236,8 +238,9 @@ class GatewayServer:
                 charger,
                 self._directory,
                 self._settings,
-                Outbox(charger.id, self._directory, self._wake),
+                Outbox(charger.id, epoch, self._directory, self._wake),
                 _known_ports(charger) if dialect is OCPP16 else (),
+                self._outage_before(connecting_at, taken.outage),
                 on_boot=lambda: self._inquirer.ask_soon(charger.id),
             ),
             messages=self._messages,
@@ -261,6 +264,18 @@ class GatewayServer:
             bound.info("charger_disconnected", code=code, reason=connection.close_reason)
             if not self._is_draining:  # the end of the incarnation clears all of them at once
                 await self._release(session)
+
+    def _outage_before(self, connecting_at: datetime, lasted: timedelta | None) -> Outage | None:
+        """When a charger that connects had no socket; None when it never had one before.
+
+        It may have begun earlier than we noticed: a dead socket is found out by the second ping, and the
+        charger's clock may be slow. It ends with this socket and no later, or a live start on a slow clock
+        would be taken for one from the queue.
+        """
+        if lasted is None:
+            return None
+        noticed_within = 2 * self._settings.ocpp_ping_interval + self._settings.expiry_grace
+        return Outage(connecting_at - lasted - timedelta(seconds=noticed_within), connecting_at)
 
     async def _make_ready(self, session: ChargerSession, *, is_unknown: bool) -> None:
         """The charger takes commands: route to it, tell those who wait for it."""
@@ -290,12 +305,12 @@ class GatewayServer:
                 await asyncio.sleep(_RETRY_AFTER)
 
     async def _tell_connected(self, session: ChargerSession) -> None:
-        outbox = Outbox(session.charger_id, self._directory, self._wake)
+        outbox = Outbox(session.charger_id, session.epoch, self._directory, self._wake)
         connected = ChargerConnected(
             at=datetime.now(UTC), route=Route(queue=self._queue, epoch=session.epoch)
         )
-        await outbox.put([(listener, connected) for listener in await outbox.listeners()])
-        # Also without a listener now: events left over from an earlier socket go out first.
+        await outbox.put([(subscriber, connected) for subscriber in await outbox.subscribers()])
+        # Also without a subscriber now: events left over from an earlier socket go out first.
         self._wake(session.charger_id)
 
     async def _release(self, session: ChargerSession) -> None:

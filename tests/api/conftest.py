@@ -113,7 +113,7 @@ async def charger(directory: Directory) -> Charger:
 async def link(directory: Directory, charger: Charger) -> int:
     """The epoch of the charger's live, ready socket."""
     await directory.links.start("abc", "g1", QUEUE)
-    epoch = await directory.links.take(charger.id, "abc", "ocpp1.6")
+    epoch = (await directory.links.take(charger.id, "abc", "ocpp1.6")).epoch
     await directory.links.mark_ready(charger.id, epoch)
     return epoch
 

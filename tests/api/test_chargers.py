@@ -7,14 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-from directory import Capabilities, Charger, Directory, LiveReservation, NewCharger, NewPort
+from directory import Capabilities, Charger, Directory, EventSubscription, NewCharger, NewPort
 from tests.api.conftest import Caller, instant
 
 CHARGERS = "/api/chargers"
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-async def listen(directory: Directory, charger: Charger, reservation_id: int, **changes: Any) -> None:
+async def subscribe(directory: Directory, charger: Charger, reservation_id: int, **changes: Any) -> None:
     """Enter a live reservation of the charger's first port, as a run does."""
     row: dict[str, Any] = {
         "workflow_id": f"reservation-{charger.id}-{reservation_id}",
@@ -27,7 +27,7 @@ async def listen(directory: Directory, charger: Charger, reservation_id: int, **
         "accepted": True,
         "expires_at": datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1),
     }
-    await directory.live.put(LiveReservation(**(row | changes)))
+    await directory.subscriptions.put(EventSubscription(**(row | changes)))
 
 
 async def test_a_charger_that_was_never_seen_is_shown_whole(
@@ -161,7 +161,7 @@ async def test_a_port_shows_the_reservation_its_charger_accepted(
     http: httpx.AsyncClient, directory: Directory, charger: Charger
 ) -> None:
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
-    await listen(directory, charger, 7, expires_at=expires_at)
+    await subscribe(directory, charger, 7, expires_at=expires_at)
     ports = (await http.get(f"{CHARGERS}/{charger.id}")).json()["data"]["ports"]
     assert ports[0]["reservation"] == {
         "reservationId": 7,
@@ -174,7 +174,7 @@ async def test_a_port_shows_the_reservation_its_charger_accepted(
 async def test_a_reservation_of_any_port_is_shown_at_the_charger(
     http: httpx.AsyncClient, directory: Directory, charger: Charger
 ) -> None:
-    await listen(directory, charger, 7, port_number=None)
+    await subscribe(directory, charger, 7, port_number=None)
     data = (await http.get(f"{CHARGERS}/{charger.id}")).json()["data"]
     assert data["reservation"]["reservationId"] == 7
     assert [port["reservation"] for port in data["ports"]] == [None, None]
@@ -196,7 +196,7 @@ async def test_what_a_charger_can_do_is_shown_as_far_as_it_is_known(
 async def test_what_the_charger_did_not_accept_or_is_over_is_no_reservation(
     http: httpx.AsyncClient, directory: Directory, charger: Charger, changes: dict[str, Any]
 ) -> None:
-    await listen(directory, charger, 7, **changes)
+    await subscribe(directory, charger, 7, **changes)
     ports = (await http.get(f"{CHARGERS}/{charger.id}")).json()["data"]["ports"]
     assert ports[0]["reservation"] is None
 
@@ -471,7 +471,7 @@ class TestRemoving:
         self, http: httpx.AsyncClient, directory: Directory, charger: Charger
     ) -> None:
         for reservation_id in range(7):
-            await listen(directory, charger, reservation_id, accepted=False)
+            await subscribe(directory, charger, reservation_id, accepted=False)
         response = await http.delete(f"{CHARGERS}/{charger.id}")
         assert response.status_code == 409
         assert response.json() == {
@@ -482,7 +482,7 @@ class TestRemoving:
     async def test_a_reservation_that_is_over_does_not_hold_it(
         self, http: httpx.AsyncClient, directory: Directory, charger: Charger
     ) -> None:
-        await listen(directory, charger, 7, expires_at=datetime.now(UTC) - timedelta(minutes=1))
+        await subscribe(directory, charger, 7, expires_at=datetime.now(UTC) - timedelta(minutes=1))
         assert (await http.delete(f"{CHARGERS}/{charger.id}")).status_code == 204
 
 

@@ -11,7 +11,7 @@ async def main(url: str, incarnation: str, charger_id: int, times: int) -> None:
     async with await Directory.open(url) as directory:
         await directory.links.start(incarnation, incarnation, f"queue-{incarnation}")
         for _ in range(times):
-            epoch = await directory.links.take(charger_id, incarnation, "ocpp1.6")
+            epoch = (await directory.links.take(charger_id, incarnation, "ocpp1.6")).epoch
             await directory.links.mark_ready(charger_id, epoch)
             await directory.links.release(charger_id, epoch)
             sys.stdout.write(f"{epoch}\n")

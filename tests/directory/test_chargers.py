@@ -158,7 +158,7 @@ async def test_a_port_leads_to_its_chargers_gateway_only_while_that_is_ready(
     offline = PortTarget(port.id, 2, charger.id, "CP-1", None, None, None)
     await directory.links.start("incarnation", "g", "queue-1")
     assert await directory.chargers.port_target(port.id) == offline
-    epoch = await directory.links.take(charger.id, "incarnation", "ocpp1.6")
+    epoch = (await directory.links.take(charger.id, "incarnation", "ocpp1.6")).epoch
     assert await directory.chargers.port_target(port.id) == offline
     await directory.links.mark_ready(charger.id, epoch)
     assert await directory.chargers.port_target(port.id) == PortTarget(
@@ -180,7 +180,7 @@ async def test_a_charger_tells_since_when_it_is_online_or_not(
         return found
 
     await directory.links.start("incarnation", "g", "queue-1")
-    epoch = await directory.links.take(charger.id, "incarnation", "ocpp2.0.1")
+    epoch = (await directory.links.take(charger.id, "incarnation", "ocpp2.0.1")).epoch
     await directory.links.mark_ready(charger.id, epoch)
     link = await directory.links.route(charger.id)
     assert link is not None

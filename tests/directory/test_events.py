@@ -60,7 +60,7 @@ async def test_orphans_are_chargers_whose_socket_no_live_gateway_holds(
     assert await directory.events.orphans(10) == [second.id, charger.id]
     assert await directory.events.orphans(1) == [second.id]
     await directory.links.start("one", "g", "queue-1")
-    epoch = await directory.links.take(second.id, "one", "ocpp1.6")
+    epoch = (await directory.links.take(second.id, "one", "ocpp1.6")).epoch
     assert await directory.events.orphans(10) == [charger.id]
     await age(connections, gateways.c.heartbeat_at, timedelta(seconds=16))
     assert await directory.events.orphans(10) == [second.id, charger.id]

@@ -14,9 +14,15 @@ from tests.directory.time_passes import age
 async def epoch(directory: Directory, charger: Charger) -> int:
     """A ready socket of the charger, held by incarnation "one"."""
     await directory.links.start("one", "g", "queue-1")
-    epoch = await directory.links.take(charger.id, "one", "ocpp1.6")
+    epoch = (await directory.links.take(charger.id, "one", "ocpp1.6")).epoch
     assert await directory.links.mark_ready(charger.id, epoch)
     return epoch
+
+
+async def ready_for(directory: Directory, charger: Charger) -> timedelta | None:
+    seen = await directory.chargers.look(charger.id, None, "")
+    assert seen is not None
+    return seen.ready_for
 
 
 async def test_a_route_leads_to_the_gateway_of_a_ready_socket(
@@ -24,9 +30,9 @@ async def test_a_route_leads_to_the_gateway_of_a_ready_socket(
 ) -> None:
     await directory.links.start("one", "g", "queue-1")
     assert await directory.links.route(charger.id) is None
-    epoch = await directory.links.take(charger.id, "one", "ocpp1.6")
+    epoch = (await directory.links.take(charger.id, "one", "ocpp1.6")).epoch
     assert await directory.links.route(charger.id) is None, "connected is not ready"
-    assert await directory.links.ready_for(charger.id) is None
+    assert await ready_for(directory, charger) is None
     await directory.links.mark_ready(charger.id, epoch)
     link = await directory.links.route(charger.id)
     assert link is not None
@@ -41,9 +47,9 @@ async def test_readiness_counts_from_its_first_moment(
 ) -> None:
     await age(connections, links.c.ready_at, timedelta(seconds=100))
     assert await directory.links.mark_ready(charger.id, epoch)
-    ready_for = await directory.links.ready_for(charger.id)
-    assert ready_for is not None
-    assert timedelta(seconds=100) <= ready_for < timedelta(seconds=160)
+    duration = await ready_for(directory, charger)
+    assert duration is not None
+    assert timedelta(seconds=100) <= duration < timedelta(seconds=160)
 
 
 async def test_a_silent_gateway_is_dead_until_it_is_heard_again(
@@ -53,7 +59,7 @@ async def test_a_silent_gateway_is_dead_until_it_is_heard_again(
     assert await directory.links.route(charger.id) is not None
     await age(connections, gateways.c.heartbeat_at, timedelta(seconds=2))
     assert await directory.links.route(charger.id) is None
-    assert await directory.links.ready_for(charger.id) is None
+    assert await ready_for(directory, charger) is None
     assert await directory.links.heartbeat("one")
     assert await directory.links.route(charger.id) is not None
 
@@ -70,14 +76,14 @@ async def test_a_released_socket_is_gone_and_its_epoch_stays_counted(
     assert not await directory.links.owns(charger.id, epoch)
     assert not await directory.links.release(charger.id, epoch)
     assert not await directory.links.mark_ready(charger.id, epoch)
-    assert await directory.links.take(charger.id, "one", "ocpp1.6") > epoch
+    assert (await directory.links.take(charger.id, "one", "ocpp1.6")).epoch > epoch
 
 
 async def test_the_newer_socket_wins_and_the_older_can_do_it_no_harm(
     directory: Directory, other: Directory, charger: Charger, epoch: int
 ) -> None:
     await other.links.start("two", "h", "queue-2")
-    newer = await other.links.take(charger.id, "two", "ocpp2.0.1")
+    newer = (await other.links.take(charger.id, "two", "ocpp2.0.1")).epoch
     assert newer > epoch
     assert not await directory.links.owns(charger.id, epoch)
     assert await other.links.owns(charger.id, newer)
@@ -95,14 +101,14 @@ async def test_a_stopped_gateway_leaves_no_link_of_its_own_and_all_of_others(
 ) -> None:
     second = await directory.chargers.register("CP-2")
     await directory.links.start("two", "h", "queue-2")
-    kept = await directory.links.take(second.id, "two", "ocpp1.6")
+    kept = (await directory.links.take(second.id, "two", "ocpp1.6")).epoch
     await directory.links.mark_ready(second.id, kept)
     await directory.links.stop("one")
     assert await directory.links.route(charger.id) is None
     assert not await directory.links.owns(charger.id, epoch)
     assert not await directory.links.heartbeat("one")
     assert await directory.links.route(second.id) is not None
-    assert await directory.links.take(charger.id, "two", "ocpp1.6") > epoch
+    assert (await directory.links.take(charger.id, "two", "ocpp1.6")).epoch > epoch
 
 
 async def test_a_gateway_silent_for_a_day_is_forgotten_by_the_next_start(
@@ -122,7 +128,7 @@ async def test_a_draining_gateway_gets_no_new_commands_and_keeps_its_sockets(
 ) -> None:
     await directory.links.drain("one")
     assert await directory.links.route(charger.id) is None
-    assert await directory.links.ready_for(charger.id) is None
+    assert await ready_for(directory, charger) is None
     target = await directory.chargers.port_target(charger.ports[0].id)
     assert target is not None
     assert (target.queue, target.epoch) == (None, None)
@@ -138,7 +144,7 @@ async def test_a_socket_that_becomes_ready_while_its_gateway_drains_is_not_route
     directory: Directory, charger: Charger
 ) -> None:
     await directory.links.start("one", "g", "queue-1")
-    epoch = await directory.links.take(charger.id, "one", "ocpp1.6")
+    epoch = (await directory.links.take(charger.id, "one", "ocpp1.6")).epoch
     await directory.links.drain("one")
     await directory.links.drain("one")
     assert await directory.links.heartbeat("one")
@@ -151,7 +157,7 @@ async def test_a_charger_that_left_a_draining_gateway_is_routed_to_at_the_next(
 ) -> None:
     await directory.links.drain("one")
     await directory.links.start("two", "g", "queue-2")
-    newer = await directory.links.take(charger.id, "two", "ocpp1.6")
+    newer = (await directory.links.take(charger.id, "two", "ocpp1.6")).epoch
     await directory.links.mark_ready(charger.id, newer)
     link = await directory.links.route(charger.id)
     assert link is not None
@@ -201,3 +207,56 @@ async def test_a_gateway_no_longer_holds_what_it_released_and_is_not_listed_when
     assert gateway.chargers == 0
     await directory.links.stop("one")
     assert await directory.links.gateways() == []
+
+
+# --- how long a charger was away ----------------------------------------------------------------------
+
+
+async def outage(directory: Directory, charger: Charger) -> timedelta | None:
+    return (await directory.links.take(charger.id, "one", "ocpp1.6")).outage
+
+
+async def test_a_charger_that_never_had_a_socket_was_not_away(directory: Directory, charger: Charger) -> None:
+    await directory.links.start("one", "g", "queue-1")
+    assert await outage(directory, charger) is None
+
+
+async def test_an_outage_is_from_the_release_of_the_socket_before_to_this_one(
+    directory: Directory, charger: Charger, connections: Connections, epoch: int
+) -> None:
+    await directory.links.release(charger.id, epoch)
+    await age(connections, links.c.disconnected_at, timedelta(seconds=100))
+    away = await outage(directory, charger)
+    assert away is not None
+    assert timedelta(seconds=100) <= away < timedelta(seconds=160)
+
+
+async def test_a_socket_that_never_was_ready_ends_no_outage(
+    directory: Directory, charger: Charger, connections: Connections, epoch: int
+) -> None:
+    await directory.links.release(charger.id, epoch)
+    await age(connections, links.c.disconnected_at, timedelta(seconds=100))
+    released = (await directory.links.take(charger.id, "one", "ocpp1.6")).epoch
+    await directory.links.release(charger.id, released)
+    await directory.links.take(charger.id, "one", "ocpp1.6")  # replaced by the next
+    away = await outage(directory, charger)
+    assert away is not None
+    assert timedelta(seconds=100) <= away < timedelta(seconds=160)
+
+
+async def test_a_socket_that_is_replaced_ends_with_that(
+    directory: Directory, charger: Charger, epoch: int
+) -> None:
+    away = await outage(directory, charger)
+    assert away is not None
+    assert away < timedelta(seconds=1)
+
+
+async def test_a_socket_ended_with_its_gateways_last_heartbeat(
+    directory: Directory, charger: Charger, connections: Connections, epoch: int
+) -> None:
+    await age(connections, gateways.c.heartbeat_at, timedelta(seconds=100))
+    await directory.links.start("two", "h", "queue-2")
+    away = (await directory.links.take(charger.id, "two", "ocpp1.6")).outage
+    assert away is not None
+    assert timedelta(seconds=100) <= away < timedelta(seconds=160)

@@ -38,6 +38,35 @@ async def test_a_change_and_its_events_are_kept_together_or_not_at_all(
     assert [event.payload_json for event in stored] == ['"Faulted"']
 
 
+async def test_what_changes_nothing_is_told_on_request_only(
+    directory: Directory, charger: Charger, now: datetime
+) -> None:
+    told: list[StatusChange] = []
+
+    def tell(change: StatusChange) -> list[NewEvent]:
+        told.append(change)
+        return []
+
+    report = directory.chargers.record_status
+    await report(charger.id, 1, 1, "Reserved", now)
+    assert await report(charger.id, 1, 1, "Reserved", now, tell=tell) is None
+    assert told == []
+    assert await report(charger.id, 1, 1, "Reserved", now, tell=tell, tell_unchanged=True) is None
+    assert told == [StatusChange(charger.ports[0].id, 1, "Reserved", "Reserved")]
+
+
+async def test_the_status_of_a_port_and_of_the_charger_is_the_last_one(
+    directory: Directory, charger: Charger, now: datetime
+) -> None:
+    assert await directory.chargers.status_of(charger.id, 1) is None
+    assert await directory.chargers.status_of(charger.id, 0) is None
+    for port_number, connector_id, status in ((1, 1, "Occupied"), (1, 2, "Available"), (0, 0, "Faulted")):
+        await directory.chargers.record_status(charger.id, port_number, connector_id, status, now)
+    assert await directory.chargers.status_of(charger.id, 1) == "Occupied"
+    assert await directory.chargers.status_of(charger.id, 0) == "Faulted"
+    assert await directory.chargers.status_of(charger.id, 9) is None
+
+
 async def test_the_last_report_is_kept_with_its_details(
     directory: Directory, charger: Charger, now: datetime
 ) -> None:

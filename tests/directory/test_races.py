@@ -41,7 +41,7 @@ async def test_of_two_gateways_that_take_a_charger_at_once_the_later_keeps_it(
     await other.links.start("two", "h", "queue-2")
 
     async def connect_and_leave(gateway: Directory, incarnation: str) -> int:
-        epoch = await gateway.links.take(charger.id, incarnation, "ocpp1.6")
+        epoch = (await gateway.links.take(charger.id, incarnation, "ocpp1.6")).epoch
         await gateway.links.mark_ready(charger.id, epoch)
         return epoch
 

@@ -70,11 +70,11 @@ async def test_an_older_schema_is_refused_until_it_is_migrated(
 ) -> None:
     migrations = Path(shutil.copytree(Path(schema.__file__).parent / "migrations", tmp_path / "migrations"))
     (migrations / "versions" / "next.py").write_text(
-        'from alembic import op\nrevision, down_revision = "next", "0007"\n'
+        'from alembic import op\nrevision, down_revision = "next", "0008"\n'
         'def upgrade():\n    op.execute("CREATE TABLE extra (id INTEGER)")\n'
     )
     monkeypatch.setattr(schema, "_MIGRATIONS", migrations)
-    with pytest.raises(SchemaError, match=r"0007.*needs next"):
+    with pytest.raises(SchemaError, match=r"0008.*needs next"):
         await Directory.open(url)
     await migrate_async(url)
     async with await Directory.open(url) as directory:
@@ -99,7 +99,7 @@ async def test_chargers_and_keys_of_the_first_release_are_kept(
     await connections.close()
 
     monkeypatch.setattr(schema, "_MIGRATIONS", ours)
-    with pytest.raises(SchemaError, match=r"0001.*needs 0007"):
+    with pytest.raises(SchemaError, match=r"0001.*needs 0008"):
         await Directory.open(empty_url)
     await migrate_async(empty_url)
     async with await Directory.open(empty_url) as directory:

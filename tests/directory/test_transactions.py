@@ -2,7 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from directory import Directory
+import pytest
+
+from directory import Directory, NewEvent, ReportedStart
 
 CHARGER = 7
 
@@ -91,3 +93,98 @@ async def test_a_newer_session_on_the_port_ends_the_wait_for_a_lost_end(
     assert (await directory.transactions.current(CHARGER))[1].id == second
     await directory.transactions.end(CHARGER, transaction_id=second, ended_at=later)
     assert await directory.transactions.current(CHARGER) == {}
+
+
+async def test_a_session_of_2_0_1_is_found_by_its_own_id_also_when_it_ended(
+    directory: Directory, now: datetime
+) -> None:
+    find = directory.transactions.of_charger_by_own_id
+    assert await find(CHARGER, "tx-1") is None
+    first = await directory.transactions.start(CHARGER, 1, "A", now, 0, ocpp_transaction_id="tx-1")
+    await directory.transactions.end(CHARGER, ocpp_transaction_id="tx-1", ended_at=now)
+    found = await find(CHARGER, "tx-1")
+    assert found is not None
+    assert (found.id, found.ended_at) == (first, now)
+    assert await find(CHARGER + 1, "tx-1") is None
+
+
+async def test_0_and_minus_1_give_way_to_a_reservations_number(directory: Directory, now: datetime) -> None:
+    for number in (-1, 7, 0, 8):
+        await directory.transactions.start(CHARGER, 1, "A", now, 0, number, "tx-1")
+    found = await directory.transactions.of_charger_by_own_id(CHARGER, "tx-1")
+    assert found is not None
+    assert found.reservation_id == 7
+
+
+# --- what is made of a start --------------------------------------------------------------------------
+
+
+class Reporter:
+    """Reports sessions, attributes each as it is told, and keeps what it learned by that."""
+
+    def __init__(self, directory: Directory, now: datetime) -> None:
+        self._start = directory.transactions.start
+        self._now = now
+        self.seen: list[ReportedStart] = []
+
+    async def report(
+        self,
+        name: str,
+        attribute_to: str | None = None,
+        rivals: dict[str, int] | None = None,
+        id_tag: str | None = "Tag",
+        reservation_id: int | None = None,
+    ) -> ReportedStart:
+        def tell(reported: ReportedStart) -> tuple[str | None, list[NewEvent]]:
+            self.seen.append(reported)
+            attributed_to = attribute_to or reported.attributed_to
+            return attributed_to, [NewEvent(CHARGER, str(attributed_to), "transaction_started", f'"{name}"')]
+
+        transaction_id = await self._start(
+            CHARGER, 1, id_tag, self._now, None, reservation_id, name, rivals=rivals, tell=tell
+        )
+        assert self.seen[-1].transaction_id == transaction_id
+        return self.seen[-1]
+
+
+async def test_a_start_is_kept_with_its_events_and_who_it_is_attributed_to(
+    directory: Directory, now: datetime
+) -> None:
+    reporter = Reporter(directory, now)
+    first = await reporter.report("tx-1", "w-1")
+    assert (first.attributed_to, first.is_addition) == (None, False)
+    assert abs(first.at - now) < timedelta(minutes=1)
+    again = await reporter.report("tx-1")
+    assert (again.transaction_id, again.attributed_to) == (first.transaction_id, "w-1")
+    assert [event.workflow_id for event in await directory.events.next_of(CHARGER)] == ["w-1", "w-1"]
+    found = await directory.transactions.of_charger_by_own_id(CHARGER, "tx-1")
+    assert found is not None
+    assert found.attributed_to == "w-1"
+
+
+async def test_a_start_whose_events_cannot_be_made_is_not_kept(directory: Directory, now: datetime) -> None:
+    def fail(reported: ReportedStart) -> tuple[str | None, list[NewEvent]]:
+        raise RuntimeError("killed here")
+
+    with pytest.raises(RuntimeError, match="killed here"):
+        await directory.transactions.start(CHARGER, 1, "Tag", now, 0, tell=fail)
+    assert await directory.transactions.current(CHARGER) == {}
+
+
+async def test_a_token_or_a_number_that_comes_later_is_an_addition(
+    directory: Directory, now: datetime
+) -> None:
+    reporter = Reporter(directory, now)
+    for id_tag, number in ((None, None), (None, None), ("Tag", None), ("Tag", 0), ("Tag", 7), ("Tag", 7)):
+        await reporter.report("tx-1", id_tag=id_tag, reservation_id=number)
+    assert [seen.is_addition for seen in reporter.seen] == [False, False, True, False, True, False]
+
+
+async def test_rivals_are_taken_when_a_later_session_than_their_own_was_attributed_to_them(
+    directory: Directory, now: datetime
+) -> None:
+    reporter = Reporter(directory, now)
+    first = (await reporter.report("tx-1", "w-1")).transaction_id
+    assert (await reporter.report("tx-2", rivals={"w-1": 0, "w-2": 0})).taken == {"w-1"}
+    assert (await reporter.report("tx-3", rivals={"w-1": first, "w-2": 0})).taken == set()
+    assert (await reporter.report("tx-1", rivals={"w-1": 0, "w-2": 0})).taken == set(), "itself"

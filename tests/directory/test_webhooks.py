@@ -254,7 +254,7 @@ class TestPresences:
     async def test_a_charger_comes_and_goes(self, directory: Directory) -> None:
         charger = await directory.chargers.add(NewCharger("CP-1", site_id="north"))
         await directory.links.start("one", "G", "q")
-        epoch = await directory.links.take(charger.id, "one", "ocpp1.6")
+        epoch = (await directory.links.take(charger.id, "one", "ocpp1.6")).epoch
         assert await directory.presences.came(charger.id, epoch) == [], "it is not ready"
         await directory.links.mark_ready(charger.id, epoch)
         (came,) = await directory.presences.came(charger.id, epoch)
@@ -268,11 +268,11 @@ class TestPresences:
     ) -> None:
         charger = await directory.chargers.add(NewCharger("CP-1"))
         await directory.links.start("one", "G", "q")
-        first = await directory.links.take(charger.id, "one", "ocpp1.6")
+        first = (await directory.links.take(charger.id, "one", "ocpp1.6")).epoch
         await directory.links.mark_ready(charger.id, first)
-        never_ready = await directory.links.take(charger.id, "one", "ocpp1.6")
+        never_ready = (await directory.links.take(charger.id, "one", "ocpp1.6")).epoch
         await directory.links.release(charger.id, never_ready)
-        third = await directory.links.take(charger.id, "one", "ocpp1.6")
+        third = (await directory.links.take(charger.id, "one", "ocpp1.6")).epoch
         await directory.links.mark_ready(charger.id, third)
         went, came = await directory.presences.came(charger.id, third)
         assert (went.epoch, went.is_connected, came.epoch, came.is_connected) == (first, False, third, True)
@@ -282,7 +282,7 @@ class TestPresences:
         assert await directory.presences.came(charger.id, first) == []
 
         await directory.links.release(charger.id, third)
-        fourth = await directory.links.take(charger.id, "one", "ocpp1.6")
+        fourth = (await directory.links.take(charger.id, "one", "ocpp1.6")).epoch
         await directory.links.mark_ready(charger.id, fourth)
         assert [one.epoch for one in await directory.presences.came(charger.id, fourth)] == [fourth]
 
@@ -292,7 +292,7 @@ class TestPresences:
         for n in range(3):
             charger = await directory.chargers.add(NewCharger(f"CP-{n}"))
             await directory.links.start(f"g{n}", "G", "q")
-            epoch = await directory.links.take(charger.id, f"g{n}", "ocpp1.6")
+            epoch = (await directory.links.take(charger.id, f"g{n}", "ocpp1.6")).epoch
             await directory.links.mark_ready(charger.id, epoch)
         assert await directory.presences.lost_gateways() == []
         await age(connections, gateways.c.heartbeat_at, timedelta(seconds=20))
@@ -315,7 +315,7 @@ class TestPresences:
         chargers = [(await directory.chargers.add(NewCharger(f"CP-{n}"))).id for n in range(4)]
         asleep, ended, late, untold = chargers
         await directory.links.start("one", "G", "q")
-        epoch = {one: await directory.links.take(one, "one", "ocpp1.6") for one in chargers}
+        epoch = {one: (await directory.links.take(one, "one", "ocpp1.6")).epoch for one in chargers}
         for one in (asleep, ended, untold):
             await directory.links.mark_ready(one, epoch[one])
         presence = ChargerPresence(directory, Announcer(directory))
@@ -363,7 +363,7 @@ class TestPresences:
 
         async def connect(incarnation: str) -> int:
             await directory.links.start(incarnation, "G", "q")
-            epoch = await directory.links.take(charger.id, incarnation, "ocpp1.6")
+            epoch = (await directory.links.take(charger.id, incarnation, "ocpp1.6")).epoch
             await directory.links.mark_ready(charger.id, epoch)
             await presence.came(charger.id, epoch)
             return epoch

@@ -506,7 +506,7 @@ async def very_long_words_in_an_event_for_a_reservation(house: House) -> None:
         await station.boot()
         charger = await house.directory.chargers.by_identity("CP-1")
         assert charger is not None
-        row = await house.listen(charger.id)
+        row = await house.subscribe(charger.id)
         before = len(house.temporal.said("transaction_started"))
         await station.call(
             "TransactionEvent",
@@ -523,7 +523,7 @@ async def very_long_words_in_an_event_for_a_reservation(house: House) -> None:
         await until(lambda: len(house.temporal.said("transaction_started")) > before)
         # A timeline of such events must fit what Temporal stores of a workflow.
         assert len(house.temporal.said("transaction_started")[-1].model_dump_json()) < 2000
-        await house.directory.live.remove(row.workflow_id, row.first_run_id)
+        await house.directory.subscriptions.remove(row.workflow_id, row.first_run_id)
 
 
 # --- handshakes ------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.announcing import Announcer
 from activities.charger_presence import ChargerPresence
-from directory import Directory, LiveReservation
+from directory import Directory, EventSubscription
 from gateway.delivery import Deliverer
 from gateway.message_log import MessageLog
 from gateway.registry import Registry
@@ -137,8 +137,8 @@ class House:
 
         return await eventually(ready)
 
-    async def listen(self, charger_id: int, **changes: Any) -> LiveReservation:
-        """Enter a live row: reservation 7 of token ABC on port 1 unless said otherwise."""
+    async def subscribe(self, charger_id: int, **changes: Any) -> EventSubscription:
+        """Subscribe a run: reservation 7 of token ABC on port 1, accepted, unless said otherwise."""
         values: dict[str, Any] = {
             "workflow_id": f"reservation-{charger_id}-{changes.get('reservation_id', 7)}",
             "first_run_id": "run-1",
@@ -149,9 +149,10 @@ class House:
             "parent_id_tag": None,
             "accepted": True,
             "expires_at": datetime.now(UTC) + timedelta(hours=1),
+            "generation": 1,
         }
-        row = LiveReservation(**(values | changes))
-        await self.directory.live.put(row)
+        row = EventSubscription(**(values | changes))
+        await self.directory.subscriptions.put(row)
         return row
 
 

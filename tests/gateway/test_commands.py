@@ -6,7 +6,7 @@ import json
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,9 +23,12 @@ from workflows.messages import (
     NOT_SENT,
     CancelReservationResult,
     CancelStatus,
+    PortReservedByOther,
     ReserveNowResult,
     ReserveStatus,
 )
+
+EVENT_AT = datetime(2026, 11, 22, 14, 32, 37, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -230,19 +233,19 @@ async def test_a_charger_may_ask_in_the_middle_of_our_call(house: House, command
         assert (await reserving).status is ReserveStatus.ACCEPTED
 
 
-async def test_the_listener_is_known_before_the_frame_and_accepted_after_the_answer(
+async def test_the_subscription_is_known_before_the_frame_and_accepted_after_the_answer(
     house: House, charger: Charger, commands: Commands
 ) -> None:
     async with ready(house) as station:
         reserving = asyncio.create_task(commands.reserve())
         message_id, _ = await station.asked("ReserveNow")
-        (listener,) = await house.directory.live.of_charger(charger.id)
-        assert (listener.workflow_id, listener.first_run_id) == ("reservation-7", "run-1")
-        assert not listener.accepted
+        (subscription,) = await house.directory.subscriptions.of_charger(charger.id)
+        assert (subscription.workflow_id, subscription.first_run_id) == ("reservation-7", "run-1")
+        assert not subscription.accepted
         await station.answer(message_id, {"status": "Accepted"})
         await reserving
-    (listener,) = await house.directory.live.of_charger(charger.id)
-    assert listener.accepted
+    (subscription,) = await house.directory.subscriptions.of_charger(charger.id)
+    assert subscription.accepted
 
 
 # --- one holder a port --------------------------------------------------------------------------------
@@ -251,7 +254,7 @@ async def test_the_listener_is_known_before_the_frame_and_accepted_after_the_ans
 async def test_a_port_held_by_another_reservation_is_occupied_without_a_frame(
     house: House, charger: Charger, commands: Commands
 ) -> None:
-    await house.listen(charger.id, reservation_id=6)
+    await house.subscribe(charger.id, reservation_id=6)
     async with ready(house) as station:
         assert await commands.reserve() == ReserveNowResult(
             status=ReserveStatus.OCCUPIED, reason="ReservedByOther", sent=False
@@ -265,7 +268,7 @@ async def test_a_port_held_by_another_reservation_is_occupied_without_a_frame(
 async def test_force_another_port_or_no_port_is_asked_of_the_charger(
     house: House, charger: Charger, commands: Commands, changes: dict[str, Any]
 ) -> None:
-    await house.listen(charger.id, reservation_id=6)
+    await house.subscribe(charger.id, reservation_id=6)
     async with ready(house) as station:
         reserving = asyncio.create_task(commands.reserve(**changes))
         await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
@@ -280,6 +283,133 @@ async def test_ones_own_reservation_does_not_stand_in_the_way(
             reserving = asyncio.create_task(commands.reserve())
             await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
             assert (await reserving).status is ReserveStatus.ACCEPTED
+
+
+# --- two holders a port -------------------------------------------------------------------------------
+
+
+async def reserve_at(station: Station, commands: Commands, number: int, **changes: Any) -> ReserveNowResult:
+    """Reserve for a workflow of its own; the charger accepts."""
+    asking = asyncio.create_task(
+        commands.reserve(reservation_id=number, workflow_id=f"reservation-{number}", **changes)
+    )
+    await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
+    return await asking
+
+
+async def holders(house: House, charger: Charger) -> list[int]:
+    rows = await house.directory.subscriptions.of_charger(charger.id)
+    return [row.reservation_id for row in rows if row.accepted]
+
+
+async def test_a_charger_that_accepts_a_second_one_for_a_port_has_the_first_told(
+    house: House, charger: Charger, commands: Commands, temporal: Temporal
+) -> None:
+    async with ready(house) as station:
+        epoch = (await house.session()).epoch
+        assert (await reserve_at(station, commands, 1, generation=2)).sent
+        await reserve_at(station, commands, 2, terms=terms(port_number=2))
+        await reserve_at(station, commands, 3, terms=terms(port_number=None))
+        temporal.heard.clear()
+        await reserve_at(station, commands, 4, force=True)
+        await until(lambda: temporal.heard)
+    ((workflow_id, signal, event),) = temporal.heard
+    assert (workflow_id, signal) == ("reservation-1", "port_reserved_by_other")
+    assert isinstance(event, PortReservedByOther)
+    assert (event.port_number, event.generation, event.first_run_id) == (1, 2, "run-1")
+    assert event.epoch == epoch
+    assert sorted(await holders(house, charger)) == [2, 3, 4]
+
+
+async def test_of_two_that_are_asked_together_the_one_accepted_first_is_told(
+    house: House, charger: Charger, commands: Commands, temporal: Temporal
+) -> None:
+    async with ready(house) as station:
+        both = [
+            asyncio.create_task(commands.reserve(reservation_id=number, workflow_id=f"reservation-{number}"))
+            for number in (1, 2)
+        ]
+        for _ in both:
+            await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
+        assert {(await one).status for one in both} == {ReserveStatus.ACCEPTED}
+        await until(lambda: temporal.said("port_reserved_by_other"))
+    (holder,) = await holders(house, charger)
+    assert [workflow for workflow, signal, _ in temporal.heard if signal == "port_reserved_by_other"] == [
+        f"reservation-{3 - holder}"
+    ]
+
+
+async def test_one_that_repeats_its_own_question_supersedes_nobody(
+    house: House, charger: Charger, commands: Commands
+) -> None:
+    async with ready(house) as station:
+        for _ in range(2):
+            await reserve_at(station, commands, 1)
+    assert await holders(house, charger) == [1]
+    assert await house.directory.events.next_of(charger.id) == []
+
+
+# --- a move that is refused ---------------------------------------------------------------------------
+
+
+async def test_a_reservation_is_not_given_up_for_a_port_that_another_one_holds(
+    house: House, charger: Charger, commands: Commands
+) -> None:
+    await house.subscribe(charger.id, reservation_id=6, port_number=2)
+    async with ready(house) as station:
+        assert await commands.cancel(moving_to=2) == CancelReservationResult(is_port_held=True)
+        assert station.calls.empty()
+
+
+@pytest.mark.parametrize("changes", [{"accepted": False}, {"port_number": None}, {"port_number": 3}])
+async def test_a_reservation_is_given_up_for_a_port_that_is_free(
+    house: House, charger: Charger, commands: Commands, changes: dict[str, Any]
+) -> None:
+    await house.subscribe(charger.id, **({"reservation_id": 6, "port_number": 2} | changes))
+    await house.subscribe(charger.id, workflow_id="reservation-7", port_number=2)  # its own
+    async with ready(house) as station:
+        cancelling = asyncio.create_task(commands.cancel(moving_to=2))
+        await station.answer((await station.asked("CancelReservation"))[0], {"status": "Accepted"})
+        assert await cancelling == CancelReservationResult(status=CancelStatus.ACCEPTED)
+
+
+# --- asked again --------------------------------------------------------------------------------------
+
+
+async def test_a_charger_is_not_asked_again_before_its_run_has_got_what_it_reported(
+    house: House, charger: Charger, commands: Commands, temporal: Temporal
+) -> None:
+    start = {"connectorId": 1, "idTag": "aBc", "meterStart": 0, "timestamp": "2026-11-22T14:32:37Z"}
+    async with ready(house) as station:
+        await reserve_at(station, commands, 7)
+        temporal.failure = RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
+        await station.call("StartTransaction", start)
+        with pytest.raises(ApplicationError) as raised:
+            await commands.reserve(is_repeat=True)
+        assert failure(raised) == (NOT_SENT, "events_waiting")
+        assert station.calls.empty()
+        temporal.failure = None
+        await until(lambda: temporal.signals("reservation-7"))
+
+        async def delivered() -> bool:
+            return not await house.directory.events.is_waiting_for(charger.id, "reservation-7")
+
+        await eventually(delivered)
+        again = asyncio.create_task(commands.reserve(is_repeat=True))
+        await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
+        assert (await again).sent
+
+
+async def test_events_of_others_and_a_first_question_do_not_wait(
+    house: House, charger: Charger, commands: Commands
+) -> None:
+    await house.directory.events.store(charger.id, "reservation-8", "port_status", "{}")
+    await house.directory.events.store(charger.id + 1, "reservation-7", "port_status", "{}")
+    async with ready(house) as station:
+        for is_repeat in (True, False):
+            asking = asyncio.create_task(commands.reserve(is_repeat=is_repeat))
+            await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
+            assert (await asking).sent
 
 
 # --- not sent -----------------------------------------------------------------------------------------
@@ -359,10 +489,49 @@ async def test_without_its_directory_nothing_is_sent(house: House, commands: Com
         with pytest.raises(ApplicationError) as raised:
             await commands.reserve()
         assert failure(raised) == (NOT_SENT, "not_ready")
+        for changes in ({}, {"moving_to": 2}, {"unless_live": True}):
+            with pytest.raises(ApplicationError) as raised:
+                await commands.cancel(**changes)
+            assert failure(raised) == (NOT_SENT, "not_ready")
         with pytest.raises(ApplicationError) as raised:
-            await commands.cancel()
+            await commands.reserve(is_repeat=True)
         assert failure(raised) == (NOT_SENT, "not_ready")
         assert station.calls.empty()
+
+
+async def hangs(*_: object, **__: object) -> None:
+    """A database that does not answer."""
+    await asyncio.get_running_loop().create_future()
+
+
+async def test_a_database_that_hangs_leaves_the_frame_unsent_while_somebody_waits_for_that(
+    house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = timedelta(milliseconds=50)
+    async with ready(house) as station:
+        for name in ("claim", "is_held", "of_charger"):
+            monkeypatch.setattr(house.directory.subscriptions, name, hangs)
+        monkeypatch.setattr(house.directory.events, "is_waiting_for", hangs)
+        for asking in (
+            commands.reserve(write_within=soon),
+            commands.reserve(write_within=soon, is_repeat=True),
+            commands.cancel(write_within=soon, moving_to=2),
+            commands.cancel(write_within=soon, unless_live=True),
+        ):
+            with pytest.raises(ApplicationError) as raised:
+                await asking
+            assert failure(raised) == (NOT_SENT, "not_ready")
+        assert station.calls.empty()
+
+
+async def test_a_database_that_hangs_after_the_answer_does_not_keep_it(
+    house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.charger._KEEP_WITHIN", 0.05)
+    monkeypatch.setattr(house.directory.subscriptions, "mark_accepted", hangs)
+    async with ready(house) as station:
+        result = await reserve_at(station, commands, 7)
+    assert result == ReserveNowResult(status=ReserveStatus.ACCEPTED, is_event_lost=True)
 
 
 # --- in doubt -----------------------------------------------------------------------------------------
@@ -513,7 +682,7 @@ async def test_commands_log_the_outcome_and_never_the_token(house: House, comman
     assert "SECRET-TAG" not in str(logs)
 
 
-async def test_webhooks_hear_of_an_accepted_reservation_once_under_the_workflows_id(
+async def test_the_webhook_event_of_an_accepted_reservation_has_the_workflows_id_and_time_and_is_stored_once(
     house: House, commands: Commands
 ) -> None:
     _, key = await house.directory.keys.create("app", ["read"])
@@ -522,28 +691,32 @@ async def test_webhooks_hear_of_an_accepted_reservation_once_under_the_workflows
         await station.boot()
         await house.session()
         for event_id in ("e-1", "e-1", ""):  # it is asked again after a doubt, and while it is active
-            asking = asyncio.create_task(commands.reserve(event_id=event_id, site_id="north"))
+            asking = asyncio.create_task(
+                commands.reserve(event_id=event_id, event_at=EVENT_AT, site_id="north")
+            )
             message_id, _ = await station.asked("ReserveNow")
             await station.answer(message_id, {"status": "Accepted"})
             assert await asking == ReserveNowResult(status=ReserveStatus.ACCEPTED)
     deliveries = await house.directory.deliveries.of_webhook(webhook.id, state=None, limit=10)
     (active,) = [one for one in deliveries if one.event_type == "reservation.active"]
     assert active.event_id == "e-1"
-    assert json.loads(active.body_json)["data"]["siteId"] == "north"
+    body = json.loads(active.body_json)
+    assert body["data"]["siteId"] == "north"
+    assert body["createdAt"] == "2026-11-22T14:32:37Z", "the gateway's clock may be ahead"
     assert "aBc" not in active.body_json, "the token"
 
 
-async def test_a_failing_directory_leaves_the_telling_to_the_workflow(
+async def test_a_failing_directory_leaves_the_webhook_event_to_the_workflow(
     house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(*_: object) -> bool:
         raise OSError("disk full")
 
-    monkeypatch.setattr(house.directory.live, "mark_accepted", fails)
+    monkeypatch.setattr(house.directory.subscriptions, "mark_accepted", fails)
     async with house.station() as station:
         await station.boot()
         await house.session()
-        asking = asyncio.create_task(commands.reserve(event_id="e-1"))
+        asking = asyncio.create_task(commands.reserve(event_id="e-1", event_at=EVENT_AT))
         message_id, _ = await station.asked("ReserveNow")
         await station.answer(message_id, {"status": "Accepted"})
-        assert await asking == ReserveNowResult(status=ReserveStatus.ACCEPTED, is_untold=True)
+        assert await asking == ReserveNowResult(status=ReserveStatus.ACCEPTED, is_event_lost=True)

@@ -1,6 +1,9 @@
 """What chargers report reaches the workflows that listen: all of it and in order, at no cost to chargers."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,8 +12,10 @@ from temporalio.api.common.v1 import GrpcStatus
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.service import RPCError, RPCStatusCode
 
-from directory import Charger, Directory, NewEvent
+from directory import Charger, Directory, NewEvent, Token
+from directory.tables import links, live_reservations
 from gateway import delivery
+from tests.directory.time_passes import age
 from tests.gateway.house import QUEUE, House, Temporal, eventually, until
 from tests.gateway.station import Payload, Station
 from workflows.messages import (
@@ -59,7 +64,7 @@ async def undelivered(directory: Directory, charger: Charger) -> list[str]:
 async def test_the_first_word_is_that_the_charger_is_there(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    row = await house.listen(charger.id)
+    row = await house.subscribe(charger.id)
     async with house.station() as station:
         await station.boot()
         session = await house.session()
@@ -76,7 +81,7 @@ async def test_the_first_word_is_that_the_charger_is_there(
 async def test_a_boot_on_a_ready_socket_is_told_again_but_not_the_connection(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    row = await house.listen(charger.id)
+    row = await house.subscribe(charger.id)
     async with house.station() as station:
         await station.boot()
         await house.session()
@@ -92,9 +97,9 @@ async def test_a_boot_on_a_ready_socket_is_told_again_but_not_the_connection(
 async def test_a_port_status_is_told_when_it_changes_to_unreserved_and_to_whom_it_concerns(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    mine = await house.listen(charger.id, reservation_id=1, port_number=1)
-    other = await house.listen(charger.id, reservation_id=2, port_number=2)
-    whole = await house.listen(charger.id, reservation_id=3, port_number=None)
+    mine = await house.subscribe(charger.id, reservation_id=1, port_number=1)
+    other = await house.subscribe(charger.id, reservation_id=2, port_number=2)
+    whole = await house.subscribe(charger.id, reservation_id=3, port_number=None)
     async with house.station() as station:
         for word in ("Available", "Available", "Reserved", "Available"):
             await station.call("StatusNotification", status(1, word))
@@ -113,41 +118,150 @@ async def test_a_port_status_is_told_when_it_changes_to_unreserved_and_to_whom_i
     ]
 
 
-async def test_a_status_that_could_not_be_told_is_told_when_it_is_repeated(
+STATUS_201 = {"timestamp": TIME, "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
+
+
+def report(version: str, word: str) -> tuple[str, Payload]:
+    """A status of port 1 in the words of a version, or of a NotifyEvent."""
+    if version == "1.6":
+        return "StatusNotification", status(1, word)
+    if version == "2.0.1":
+        return "StatusNotification", STATUS_201 | {"connectorStatus": word}
+    data = {
+        "eventId": 1,
+        "timestamp": TIME,
+        "trigger": "Delta",
+        "actualValue": word,
+        "eventNotificationType": "HardWiredNotification",
+        "component": {"name": "Connector", "evse": {"id": 1, "connectorId": 1}},
+        "variable": {"name": "AvailabilityState"},
+    }
+    return "NotifyEvent", {"generatedAt": TIME, "seqNo": 0, "eventData": [data]}
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1", "NotifyEvent"])
+async def test_the_first_status_of_a_socket_and_after_a_boot_is_told_also_when_nothing_changed(
+    house: House, charger: Charger, temporal: Temporal, version: str
+) -> None:
+    subprotocol = "1.6" if version == "1.6" else "2.0.1"
+    async with house.station(subprotocol) as station:
+        await station.call(*report(version, "Reserved"))
+    row = await house.subscribe(charger.id)
+    async with house.station(subprotocol) as station:
+        for _ in range(2):
+            await station.call(*report(version, "Reserved"))
+        await station.boot()
+        for _ in range(2):
+            await station.call(*report(version, "Reserved"))
+        await station.call(*report(version, "Available"))
+        await station.call(*report(version, "Reserved"))
+        await station.call(*report(version, "Faulted"))
+        await until(lambda: temporal.said("port_status")[-1:][0].status == "Faulted")
+    # ChargerConnected comes some time after the boot.
+    assert [signal for signal in temporal.signals(row.workflow_id) if signal != "charger_connected"] == [
+        "port_status",
+        "charger_booted",
+        "port_status",
+        "port_status",
+        "port_status",
+    ]
+    assert [(event.before, event.status) for event in temporal.said("port_status")] == [
+        ("Reserved", "Reserved"),
+        ("Reserved", "Reserved"),
+        ("Reserved", "Available"),
+        ("Reserved", "Faulted"),
+    ]
+
+
+async def test_the_first_status_of_a_201_port_is_that_of_all_its_connectors(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    async with house.station("2.0.1") as station:
+        await station.call("StatusNotification", STATUS_201 | {"connectorStatus": "Reserved"})
+        await station.call("StatusNotification", STATUS_201 | {"connectorId": 2})
+        await house.subscribe(charger.id)
+        await station.boot()
+        await station.call("StatusNotification", STATUS_201 | {"connectorId": 2})
+        await until(lambda: temporal.said("port_status"))
+    (event,) = temporal.said("port_status")
+    assert (event.before, event.status) == ("Reserved", "Reserved")
+
+
+async def test_a_first_status_that_could_not_be_told_is_told_when_it_is_repeated(
     house: House, charger: Charger, temporal: Temporal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = await house.listen(charger.id)
+    async with house.station() as station:
+        await station.call("StatusNotification", status(1, "Reserved"))
+    await house.subscribe(charger.id)
 
     async def fail(*_: object) -> None:
         raise OSError("the database is busy")
 
     async with house.station() as station:
         with monkeypatch.context() as patch:
-            patch.setattr(house.directory.live, "of_charger", fail)
-            assert (await station.ask("StatusNotification", status(1, "Faulted")))[2] == "InternalError"
-        await station.call("StatusNotification", status(1, "Faulted"))
+            patch.setattr(house.directory.subscriptions, "of_charger", fail)
+            assert (await station.ask("StatusNotification", status(1, "Reserved")))[2] == "InternalError"
+        await station.call("StatusNotification", status(1, "Reserved"))
         await until(lambda: temporal.heard)
-    assert temporal.signals(row.workflow_id) == ["port_status"]
+    assert [event.status for event in temporal.said("port_status")] == ["Reserved"]
 
 
-async def test_a_transaction_is_told_by_port_reservation_token_and_group(
+async def test_without_a_subscriber_a_status_that_is_known_costs_one_look_up(
+    house: House, charger: Charger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.station() as station:
+        await station.call("StatusNotification", status(1, "Available"))
+    async with house.station() as station:
+        await station.call("Heartbeat")
+        with watched(house.directory, monkeypatch) as asked:
+            for _ in range(3):
+                await station.call("StatusNotification", status(1, "Available"))
+        assert asked == ["lookup"]
+
+
+@contextmanager
+def watched(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """How the database is asked."""
+    asked: list[str] = []
+    connections = directory._connections
+
+    def noting(name: str) -> Callable[..., Awaitable[Any]]:
+        real = getattr(connections, name)
+
+        async def note(*arguments: Any, **more: Any) -> Any:
+            asked.append(name)
+            return await real(*arguments, **more)
+
+        return note
+
+    with monkeypatch.context() as patch:
+        for name in ("query", "lookup", "change", "transaction"):
+            patch.setattr(connections, name, noting(name))
+        yield asked
+
+
+async def test_a_transaction_that_names_a_reservation_is_told_to_it_and_to_the_ports(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
     elsewhere = {"port_number": 2, "id_tag": "XYZ"}
     heard_by = [
-        await house.listen(charger.id, reservation_id=1, port_number=1, id_tag="XYZ"),
-        await house.listen(charger.id, reservation_id=2, port_number=None, id_tag="XYZ"),
-        await house.listen(charger.id, reservation_id=3, **elsewhere),
-        await house.listen(charger.id, reservation_id=4, port_number=2, id_tag="abc", parent_id_tag="HOME"),
-        await house.listen(charger.id, reservation_id=5, parent_id_tag="home", **elsewhere),
+        await house.subscribe(charger.id, reservation_id=1, port_number=1, id_tag="XYZ"),
+        await house.subscribe(charger.id, reservation_id=2, port_number=None, id_tag="XYZ"),
+        await house.subscribe(charger.id, reservation_id=3, **elsewhere),
     ]
-    stranger = await house.listen(charger.id, reservation_id=6, **elsewhere)
+    strangers = [
+        await house.subscribe(
+            charger.id, reservation_id=4, port_number=2, id_tag="abc", parent_id_tag="HOME"
+        ),
+        await house.subscribe(charger.id, reservation_id=5, parent_id_tag="home", **elsewhere),
+        await house.subscribe(charger.id, reservation_id=6, **elsewhere),
+    ]
     async with house.station() as station:
         answer = await station.call("StartTransaction", start(reservationId=3))
         await until(lambda: len(temporal.heard) == len(heard_by))
     assert answer["idTagInfo"]["parentIdTag"] == "HOME"
     assert {workflow for workflow, _, _ in temporal.heard} == {row.workflow_id for row in heard_by}
-    assert temporal.signals(stranger.workflow_id) == []
+    assert not any(temporal.signals(one.workflow_id) for one in strangers)
     event = temporal.said("transaction_started")[0]
     assert isinstance(event, TransactionStarted)
     assert event.transaction_id == str(answer["transactionId"])
@@ -157,13 +271,224 @@ async def test_a_transaction_is_told_by_port_reservation_token_and_group(
         "ABC",
         "HOME",
     )
+    assert (event.is_id_live, event.is_known, event.offline) == (True, False, False)
     assert event.started_at == datetime(2026, 11, 22, 14, 32, 37, tzinfo=UTC)
+
+
+async def test_every_event_says_what_the_charger_had_been_asked_and_over_which_socket_it_came(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    row = await house.subscribe(charger.id, accepted=False, generation=0)
+    async with house.station() as station:
+        await station.boot()
+        epoch = (await house.session()).epoch
+        await station.call("StatusNotification", status(1, "Available"))
+        await house.subscribe(charger.id, generation=3)
+        await station.call("StatusNotification", status(1, "Faulted"))
+        await station.call("StartTransaction", start())
+        await until(lambda: len(temporal.heard) == 5)
+    assert [(signal, event.generation) for _, signal, event in temporal.heard] == [
+        ("charger_booted", 0),
+        ("charger_connected", 0),
+        ("port_status", 0),
+        ("port_status", 3),
+        ("transaction_started", 3),
+    ]
+    assert {event.epoch for _, _, event in temporal.heard} == {epoch}
+    assert {event.first_run_id for _, _, event in temporal.heard} == {row.first_run_id}
+
+
+async def test_events_of_a_row_without_a_generation_say_none(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    await house.subscribe(charger.id, generation=0)  # accepted by an older release
+    async with house.station() as station:
+        await station.call("StatusNotification", status(1, "Faulted"))
+        await until(lambda: temporal.heard)
+    assert temporal.said("port_status")[0].generation is None
+
+
+async def test_a_transaction_that_began_before_the_frame_is_known_however_slow_the_clocks(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    async with house.station() as station:
+        await station.call("StartTransaction", start(reservationId=1))
+        await house.subscribe(charger.id, reservation_id=1)
+        await station.call("StartTransaction", start(reservationId=1))
+        await station.call("StartTransaction", start(reservationId=1, meterStart=5))
+        await until(lambda: len(temporal.heard) == 2)
+    assert [event.is_known for event in temporal.said("transaction_started")] == [True, False]
+
+
+async def test_a_known_201_transaction_whose_card_comes_after_the_frame_is_news(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    async with house.station("2.0.1") as station:
+        await station.call("TransactionEvent", transaction_event("Started", idToken=None))
+        await house.subscribe(charger.id, port_number=None)
+        await station.call("TransactionEvent", transaction_event("Updated", reservationId=7))
+        await until(lambda: temporal.heard)
+    assert [event.is_known for event in temporal.said("transaction_started")] == [False]
+
+
+# --- one transaction, one reservation -----------------------------------------------------------------
+
+
+async def two_of_one_driver(house: House, charger: Charger) -> tuple[str, str]:
+    first = await house.subscribe(charger.id, reservation_id=1, port_number=None)
+    second = await house.subscribe(charger.id, reservation_id=2, port_number=None)
+    return first.workflow_id, second.workflow_id
+
+
+async def test_a_transaction_without_a_number_uses_up_the_oldest_reservation_of_its_driver(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    first, second = await two_of_one_driver(house, charger)
+    async with house.station() as station:
+        await station.call("StartTransaction", start())
+        await station.call("StatusNotification", status(0, "Faulted"))
+        await until(lambda: len(temporal.heard) == 3)
+    assert temporal.signals(first) == ["transaction_started", "port_status"]
+    assert temporal.signals(second) == ["port_status"]
+
+
+async def test_a_repeated_start_goes_to_the_one_it_used_up_and_to_nobody_when_that_is_over(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    first, second = await two_of_one_driver(house, charger)
+    async with house.station() as station:
+        await station.call("StartTransaction", start())
+        await station.call("StartTransaction", start())
+        await until(lambda: len(temporal.heard) == 2)
+        await house.directory.subscriptions.remove(first, "run-1")
+        await station.call("StartTransaction", start())
+        await station.call("StatusNotification", status(0, "Faulted"))
+        await until(lambda: len(temporal.heard) == 3)
+    assert temporal.signals(first) == ["transaction_started"] * 2
+    assert temporal.signals(second) == ["port_status"]
+
+
+async def test_a_second_transaction_uses_up_the_second_also_before_the_first_has_heard(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    first, second = await two_of_one_driver(house, charger)
+    temporal.failure = RPCError("unavailable", RPCStatusCode.UNAVAILABLE, b"")
+    async with house.station() as station:
+        await station.call("StartTransaction", start(reservationId=99))
+        await station.call("StartTransaction", start(connectorId=2))
+        temporal.failure = None
+        await until(lambda: len(temporal.heard) == 2)
+    assert (temporal.signals(first), temporal.signals(second)) == (["transaction_started"],) * 2
+    assert [event.is_id_live for event in temporal.said("transaction_started")] == [False, True]
+
+
+async def test_the_end_goes_to_the_one_that_was_used_up_whatever_it_asks_for_now(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    await house.subscribe(charger.id, port_number=None, id_tag="Other", parent_id_tag="Fleet")
+    await house.directory.tokens.put(Token("ABC", "Fleet"))
+    async with house.station() as station:
+        answer = await station.call("StartTransaction", start())
+        await house.subscribe(charger.id, port_number=2, id_tag="Other", parent_id_tag="Fleet")
+        stop = {"transactionId": answer["transactionId"], "meterStop": 9, "timestamp": TIME}
+        await station.call("StopTransaction", stop)
+        await until(lambda: len(temporal.heard) == 2)
+    assert [signal for _, signal, _ in temporal.heard] == ["transaction_started", "transaction_ended"]
+
+
+# --- live or offline ----------------------------------------------------------------------------------
+
+
+def stamp(ago: timedelta) -> str:
+    return (datetime.now(UTC) - ago).isoformat()
+
+
+async def away(house: House, charger: Charger, since: timedelta) -> None:
+    """The charger had a socket that ended so long ago."""
+    async with house.station() as station:
+        await station.boot()
+        await house.session()
+    await until(lambda: not len(house.registry))
+
+    async def released() -> bool:
+        return await house.directory.links.route(charger.id) is None
+
+    await eventually(released)
+    connections = house.directory._connections
+    await age(connections, links.c.disconnected_at, since)
+
+
+@pytest.mark.parametrize(
+    ("ago", "is_queued"),
+    [
+        (timedelta(minutes=5), True),
+        (timedelta(minutes=10, seconds=50), True),  # the socket was dead before it was found out
+        (timedelta(minutes=30), False),
+        (timedelta(seconds=-40), False),
+        (timedelta(hours=5), False),
+    ],
+)
+async def test_a_16_start_is_from_the_queue_if_it_falls_into_the_outage_before_its_socket(
+    directory: Directory, charger: Charger, temporal: Temporal, ago: timedelta, is_queued: bool
+) -> None:
+    async with House(directory, temporal, ocpp_ping_interval=20) as house:
+        await away(house, charger, timedelta(minutes=10))
+        await house.subscribe(charger.id)
+        temporal.heard.clear()
+        async with house.station() as station:
+            await station.call("StartTransaction", start(timestamp=stamp(ago), reservationId=7))
+            await until(lambda: temporal.heard)
+    assert [event.offline for event in temporal.said("transaction_started")] == [is_queued]
+
+
+async def test_a_clock_that_is_40_seconds_behind_makes_no_live_start_one_from_the_queue(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    await away(house, charger, timedelta(hours=1))
+    async with house.station() as station:
+        await station.call("Heartbeat")
+        connected_for = timedelta(seconds=40)  # by then; the socket began this long before
+        (session,) = house.registry
+        outage = session._reports._outage
+        assert outage is not None
+        session._reports._outage = replace(outage, ended_at=outage.ended_at - connected_for)
+        await house.subscribe(charger.id)
+        slow = timedelta(seconds=39)
+        await station.call("StartTransaction", start(timestamp=stamp(slow)))
+        await until(lambda: temporal.heard)
+    assert [event.offline for event in temporal.said("transaction_started")] == [False]
+
+
+async def test_a_charger_that_never_had_a_socket_was_never_offline(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    await house.subscribe(charger.id)
+    async with house.station() as station:
+        await station.call("StartTransaction", start(timestamp=stamp(timedelta(minutes=5))))
+        await until(lambda: temporal.heard)
+    assert [event.offline for event in temporal.said("transaction_started")] == [False]
+
+
+async def test_a_start_from_the_queue_uses_up_what_had_not_expired_then(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    await away(house, charger, timedelta(minutes=10))
+    expired = await house.subscribe(
+        charger.id, reservation_id=1, expires_at=datetime.now(UTC) - timedelta(minutes=2)
+    )
+    await age(house.directory._connections, live_reservations.c.asked_at, timedelta(hours=1))
+    younger = await house.subscribe(charger.id, reservation_id=2)
+    async with house.station() as station:
+        await station.call("StartTransaction", start(timestamp=stamp(timedelta(minutes=5))))
+        await station.call("StartTransaction", start())
+        await until(lambda: len(temporal.said("transaction_started")) == 2)
+    assert temporal.signals(expired.workflow_id) == temporal.signals(younger.workflow_id)
 
 
 async def test_the_end_of_a_transaction_is_told_with_its_port(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.listen(charger.id)
+    await house.subscribe(charger.id)
     async with house.station() as station:
         answer = await station.call("StartTransaction", start())
         await station.call(
@@ -178,7 +503,7 @@ async def test_the_end_of_a_transaction_is_told_with_its_port(
 async def test_a_201_transaction_names_its_reservation_whenever_it_knows_it(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.listen(charger.id)
+    await house.subscribe(charger.id)
     async with house.station("2.0.1") as station:
         # Cable first: the token and the reservation come with a later event, which names no EVSE.
         await station.call("TransactionEvent", transaction_event("Started", idToken=None, offline=True))
@@ -205,7 +530,7 @@ async def test_a_201_transaction_names_its_reservation_whenever_it_knows_it(
 async def test_a_201_transaction_that_the_cable_began_is_told_again_with_its_token(
     house: House, charger: Charger, temporal: Temporal, trigger: str
 ) -> None:
-    await house.listen(charger.id)
+    await house.subscribe(charger.id)
     async with house.station("2.0.1") as station:
         await station.call("TransactionEvent", transaction_event("Started", idToken=None))
         await station.call("TransactionEvent", transaction_event("Updated", triggerReason=trigger))
@@ -216,7 +541,7 @@ async def test_a_201_transaction_that_the_cable_began_is_told_again_with_its_tok
 async def test_a_start_that_is_yet_to_come_is_told_as_of_now_and_its_repeat_is_the_same(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.listen(charger.id)
+    await house.subscribe(charger.id)
     two_hours_ahead = (datetime.now(UTC) + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%S")
     async with house.station() as station:
         answers = [await station.call("StartTransaction", start(timestamp=two_hours_ahead)) for _ in range(2)]
@@ -228,19 +553,62 @@ async def test_a_start_that_is_yet_to_come_is_told_as_of_now_and_its_repeat_is_t
 async def test_a_201_end_may_be_the_first_that_names_the_reservation(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.listen(charger.id, port_number=2)
+    await house.subscribe(charger.id, port_number=2)
     async with house.station("2.0.1") as station:
         await station.call("TransactionEvent", transaction_event("Ended", reservationId=7))
         await until(lambda: len(temporal.heard) == 2)
     assert [signal for _, signal, _ in temporal.heard] == ["transaction_started", "transaction_ended"]
 
 
+@pytest.mark.parametrize("event_type", ["Ended", "Updated"])
+@pytest.mark.parametrize("changes", [{}, {"idToken": None, "reservationId": 7}], ids=["token", "number"])
+async def test_a_201_transaction_whose_start_was_lost_is_told_by_whatever_names_it_first(
+    house: House, charger: Charger, temporal: Temporal, event_type: str, changes: Payload
+) -> None:
+    await house.subscribe(charger.id)
+    await age(house.directory._connections, live_reservations.c.asked_at, timedelta(days=3650))
+    info = {"transactionId": "T1", "timeSpentCharging": 600}
+    event = transaction_event(event_type, triggerReason="StopAuthorized", transactionInfo=info, **changes)
+    async with house.station("2.0.1") as station:
+        for _ in range(2):
+            await station.call("TransactionEvent", event)
+        await station.call("StatusNotification", STATUS_201)
+        await until(lambda: temporal.said("port_status"))
+    (started,) = temporal.said("transaction_started")
+    assert (started.transaction_id, started.port_number) == ("T1", 1)
+    assert started.offline, "it began by its own time, not with this"
+    assert started.started_at == datetime(2026, 11, 22, 14, 22, 37, tzinfo=UTC)
+    assert len(temporal.said("transaction_ended")) == (2 if event_type == "Ended" else 0)
+
+
+async def test_a_card_at_the_reader_begins_a_201_transaction_that_was_unknown(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    await house.subscribe(charger.id)
+    async with house.station("2.0.1") as station:
+        await station.call("TransactionEvent", transaction_event("Updated"))
+        await until(lambda: temporal.heard)
+    assert [event.offline for event in temporal.said("transaction_started")] == [False]
+
+
+async def test_a_201_transaction_that_nobody_is_named_for_is_not_told_as_a_start(
+    house: House, charger: Charger, temporal: Temporal
+) -> None:
+    await house.subscribe(charger.id)
+    async with house.station("2.0.1") as station:
+        for number in (None, 0, -1):
+            event = transaction_event("Ended", idToken=None, reservationId=number)
+            await station.call("TransactionEvent", event)
+        await until(lambda: len(temporal.heard) == 3)
+    assert {signal for _, signal, _ in temporal.heard} == {"transaction_ended"}
+
+
 @pytest.mark.parametrize("word", ["Expired", "Removed"])
 async def test_a_reservation_status_update_is_told_to_its_reservation_only(
     house: House, charger: Charger, temporal: Temporal, word: str
 ) -> None:
-    row = await house.listen(charger.id, reservation_id=7, port_number=None)
-    await house.listen(charger.id, reservation_id=8, port_number=None)
+    row = await house.subscribe(charger.id, reservation_id=7, port_number=None)
+    await house.subscribe(charger.id, reservation_id=8, port_number=None)
     async with house.station("2.0.1") as station:
         for reservation_id in (7, 99):
             payload = {"reservationId": reservation_id, "reservationUpdateStatus": word}
@@ -252,7 +620,7 @@ async def test_a_reservation_status_update_is_told_to_its_reservation_only(
     assert (event.reservation_id, event.status) == (7, word)
 
 
-async def test_without_a_listener_nothing_is_stored(
+async def test_without_a_subscriber_nothing_is_stored(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
     async with house.station() as station:
@@ -290,7 +658,7 @@ def no_namespace() -> RPCError:
 async def test_while_temporal_is_away_chargers_are_answered_and_events_are_kept_in_order(
     house: House, charger: Charger, temporal: Temporal, failure: Exception
 ) -> None:
-    await house.listen(charger.id)
+    await house.subscribe(charger.id)
     temporal.failure = failure
     async with house.station() as station:
         await busy(station)
@@ -311,8 +679,8 @@ async def test_while_temporal_is_away_chargers_are_answered_and_events_are_kept_
 async def test_a_closed_workflow_does_not_hold_up_the_others(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    closed = await house.listen(charger.id, reservation_id=1)
-    row = await house.listen(charger.id, reservation_id=2)
+    closed = await house.subscribe(charger.id, reservation_id=1)
+    row = await house.subscribe(charger.id, reservation_id=2)
     temporal.closed.add(closed.workflow_id)
     async with house.station() as station:
         await busy(station)
@@ -323,7 +691,7 @@ async def test_a_closed_workflow_does_not_hold_up_the_others(
 async def test_events_left_over_go_first_when_the_charger_comes_back(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    row = await house.listen(charger.id)
+    row = await house.subscribe(charger.id)
     await leave_behind(house.directory, charger, row.workflow_id)
     async with house.station() as station:
         await station.boot()

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from sqlalchemy import make_url
 
-from directory import Charger, Directory, LiveReservation, LoggedMessage
+from directory import Charger, Directory, EventSubscription, LoggedMessage
 from directory.connections import Connections, connect
 from directory.tables import gateways, idempotency, messages
 from gateway.housekeeping import keep_house, sweep
@@ -35,7 +35,7 @@ async def old(directory: Directory, charger: Charger, connections: Connections) 
     await directory.messages.write([message(now)])
     await directory.idempotency.record(1, "old", HASH, 200, "{}")
     await directory.links.start("old", "G", "gateway-G-old")
-    await directory.live.put(listener(charger, now - timedelta(hours=25)))
+    await directory.subscriptions.put(subscription(charger, now - timedelta(hours=25)))
     await age(connections, messages.c.created_at, timedelta(days=31))
     await age(connections, idempotency.c.created_at, timedelta(days=2))
     await age(connections, gateways.c.heartbeat_at, timedelta(days=2))
@@ -45,9 +45,9 @@ def message(at: datetime) -> LoggedMessage:
     return LoggedMessage(at, 1, "CP-1", "ocpp1.6", "charger", "Heartbeat", "{}")
 
 
-def listener(charger: Charger, expires_at: datetime) -> LiveReservation:
+def subscription(charger: Charger, expires_at: datetime) -> EventSubscription:
     number = 7 if expires_at < datetime.now(UTC) else 8
-    return LiveReservation(f"r-{number}", "run", charger.id, number, 1, "ABC", None, True, expires_at)
+    return EventSubscription(f"r-{number}", "run", charger.id, number, 1, "ABC", None, True, expires_at)
 
 
 async def counts(connections: Connections) -> dict[str, int]:
@@ -69,7 +69,7 @@ async def test_what_is_old_goes_and_what_is_not_stays(
     now = datetime.now(UTC)
     await directory.messages.write([message(now)])
     await directory.idempotency.record(1, "new", HASH, 200, "{}")
-    await directory.live.put(listener(charger, now + timedelta(hours=1)))
+    await directory.subscriptions.put(subscription(charger, now + timedelta(hours=1)))
     with structlog.testing.capture_logs() as logs:
         await asyncio.gather(*(sweep(directory) for _ in range(3)))
     assert await counts(connections) == {

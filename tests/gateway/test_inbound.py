@@ -99,7 +99,7 @@ async def test_no_payload_makes_a_handler_fail(
     house: House, charger: Charger, call: tuple[Version, str, Payload]
 ) -> None:
     version, action, payload = call
-    outbox = Outbox(charger.id, house.directory, house.deliverer.wake)
+    outbox = Outbox(charger.id, 1, house.directory, house.deliverer.wake)
     reports = ChargerReports(charger, house.directory, house.settings, outbox)
     answer = await DIALECTS[f"ocpp{version}"].routes[action](reports, payload)
     assert schemas.faults(version, action, "response", answer) == []
@@ -273,7 +273,7 @@ async def test_a_listed_member_of_a_reservations_group_is_told_to_charger_and_wo
     house: House, charger: Charger, temporal: Temporal, version: str
 ) -> None:
     await house.directory.tokens.put(Token("MEMBER", "FLEET"))
-    row = await house.listen(charger.id, id_tag="Driver", parent_id_tag="Fleet")
+    row = await house.subscribe(charger.id, id_tag="Driver", parent_id_tag="Fleet")
     async with house.station(version) as station:
         # In the reservation's own spelling: some chargers compare it case by case.
         assert await authorized(station, "member") == {"status": "Accepted", "group": "Fleet"}
@@ -308,7 +308,7 @@ async def test_tokens_are_judged_by_reservation_list_and_setting(
         charger = await directory.chargers.by_identity("CP-1")
         assert charger is not None
         for number, id_tag in enumerate(["Mine", "LISTED", "BLOCKED", "EXPIRED"], start=1):
-            await house.listen(charger.id, reservation_id=number, id_tag=id_tag, parent_id_tag="HOME")
+            await house.subscribe(charger.id, reservation_id=number, id_tag=id_tag, parent_id_tag="HOME")
         assert await authorized(station, "mINE") == {"status": "Accepted", "group": "HOME"}
         assert await authorized(station, "listed") == {"status": "Accepted", "group": "FLEET"}
         assert (await authorized(station, "BLOCKED"))["status"] == "Blocked"

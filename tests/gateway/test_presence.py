@@ -115,7 +115,9 @@ async def test_after_a_sleep_or_an_outage_gateways_are_given_time_to_be_heard(
 
     monkeypatch.setattr(presence, "look_for_lost", look)
     await directory.links.start("one", "G", "queue")
-    await directory.links.mark_ready(charger.id, await directory.links.take(charger.id, "one", "ocpp1.6"))
+    await directory.links.mark_ready(
+        charger.id, (await directory.links.take(charger.id, "one", "ocpp1.6")).epoch
+    )
     connections = connect(make_url(f"sqlite+aiosqlite:///{tmp_path / 'berth.db'}"))
 
     async def silence_is_not_told() -> None:
@@ -157,7 +159,7 @@ async def test_a_gateway_that_died_is_told_of_once_and_who_reconnected_went_firs
 ) -> None:
     presence = ChargerPresence(directory, Announcer(directory))
     await directory.links.start("dead", "G", "queue")
-    epoch = await directory.links.take(charger.id, "dead", "ocpp1.6")
+    epoch = (await directory.links.take(charger.id, "dead", "ocpp1.6")).epoch
     await directory.links.mark_ready(charger.id, epoch)
     await presence.came(charger.id, epoch)
     connections = connect(make_url(f"sqlite+aiosqlite:///{tmp_path / 'berth.db'}"))

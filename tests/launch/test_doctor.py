@@ -45,7 +45,7 @@ async def hold(directory: Directory, incarnation: str, gateway_id: str, *identit
     await directory.links.start(incarnation, gateway_id, f"queue-{incarnation}")
     for identity in identities:
         charger = await directory.chargers.register(identity)
-        epoch = await directory.links.take(charger.id, incarnation, "ocpp1.6")
+        epoch = (await directory.links.take(charger.id, incarnation, "ocpp1.6")).epoch
         await directory.links.mark_ready(charger.id, epoch)
 
 
