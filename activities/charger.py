@@ -78,7 +78,10 @@ class ChargerCommands:
                 await self._be_up_to_date(subscription, write_before)
             # Before the frame: what the charger does next must find its subscriber.
             is_free = await _answered(
-                self._directory.subscriptions.claim(subscription, is_forced=request.force), write_before
+                self._directory.subscriptions.claim(
+                    subscription, is_forced=request.force, is_repeat=request.is_repeat
+                ),
+                write_before,
             )
             if not is_free:
                 log.info("reserve_now_not_needed", reason=RESERVED_BY_OTHER)

@@ -60,10 +60,12 @@ class RouteFinder:
         )
 
     @activity.defn(name="Unsubscribe")
-    async def unsubscribe(self, request: UnsubscribeInput) -> None:
-        """End the run's subscription and enter the webhook events that are left: its last step."""
+    async def unsubscribe(self, request: UnsubscribeInput) -> bool:
+        """End the run's subscription and enter the webhook events that are left; whether there was one."""
         workflow_id = activity.info().workflow_id or ""
         announcing = [announced(one) for one in request.events]
         if not await self._directory.webhooks.any():
             announcing = []
-        await self._directory.subscriptions.remove(workflow_id, request.first_run_id, announcing)
+        return await self._directory.subscriptions.remove(
+            workflow_id, request.first_run_id, announcing, generation=request.generation
+        )

@@ -17,13 +17,19 @@ from directory.tables import transactions
 
 KEPT_AFTER_EXPIRY = timedelta(hours=24)
 
+_ANY_GENERATION = 2**31 - 1
+
 _columns = [table.c[name] for name in EventSubscription.__dataclass_fields__]
 _this_run = sa.and_(table.c.workflow_id == bindparam("workflow"), table.c.first_run_id == bindparam("run"))
 _is_forgotten = table.c.expires_at <= database_now() - KEPT_AFTER_EXPIRY.total_seconds()
 _is_unexpired = table.c.expires_at > database_now()
 
 _MARK_ACCEPTED = sa.update(table).where(_this_run).values(accepted=True)
-_REMOVE = sa.delete(table).where(_this_run).returning(table.c.charger_id)
+_REMOVE = (
+    sa.delete(table)
+    .where(_this_run, table.c.generation <= bindparam("of_generation"))
+    .returning(table.c.charger_id)
+)
 _SUBSCRIBED = sa.select(*_columns).where(~_is_forgotten).order_by(table.c.expires_at)
 _OF_CHARGER = _SUBSCRIBED.where(table.c.charger_id == bindparam("charger"))
 _OF_CHARGERS = _SUBSCRIBED.where(table.c.charger_id.in_(bindparam("charger_ids", expanding=True)))
@@ -94,10 +100,13 @@ class EventSubscriptions:
         replacement: dict[str, sa.ColumnElement[Any]] = {column.name: new[column.name] for column in _columns}
         # The charger's yes was to these words: other ones need its yes again.
         replacement["accepted"] = sa.or_(new.accepted, sa.and_(is_same_words, table.c.accepted))
-        # What happened since the first frame of a generation has happened to all of it.
-        is_same_generation = sa.and_(is_same_run, table.c.generation >= new.generation)
-        for name in ("generation", *_SET_BY_DATABASE):
-            replacement[name] = sa.case((is_same_generation, table.c[name]), else_=new[name])
+        is_later_frame = sa.or_(~is_same_run, new.generation > table.c.generation)
+        replacement["generation"] = sa.case((is_later_frame, new.generation), else_=table.c.generation)
+        # What happened since the first frame has happened to all that repeat or change it.
+        is_repeat = sa.and_(bindparam("is_repeat", type_=sa.Boolean), is_same_run)
+        is_first_frame = sa.and_(is_later_frame, sa.or_(~is_repeat, table.c.asked_at.is_(None)))
+        for name in _SET_BY_DATABASE:
+            replacement[name] = sa.case((is_first_frame, new[name]), else_=table.c[name])
         self._claim = (
             insert.from_select([*_this_row], _THIS_ROW)
             .on_conflict_do_update(index_elements=["workflow_id"], set_=replacement)
@@ -108,18 +117,22 @@ class EventSubscriptions:
         """Subscribe a run, or enter what it asks for now.
 
         What was accepted stays accepted only for the same run, port, token and expiry. A generation that is
-        greater than before, or another run's, is about to be sent: `asked_at` and `transactions_before` are
-        set; they are the database's, what the argument says of them is not looked at.
+        greater than before, or another run's, is about to be sent; unless it is a repeat, `asked_at` and
+        `transactions_before` are set. They are the database's: the argument's are not looked at.
         """
         await self.claim(subscription, is_forced=True)
 
-    async def claim(self, subscription: EventSubscription, *, is_forced: bool = False) -> bool:
+    async def claim(
+        self, subscription: EventSubscription, *, is_forced: bool = False, is_repeat: bool = False
+    ) -> bool:
         """`put` unless another workflow's accepted, unexpired reservation holds the port: then False.
 
         A whole-charger reservation has no port, and the charger itself picks a free one.
         """
         row = {name: value for name, value in as_row(subscription).items() if name not in _SET_BY_DATABASE}
-        return bool(await self._connections.change(self._claim, **row, is_forced=is_forced))
+        return bool(
+            await self._connections.change(self._claim, **row, is_forced=is_forced, is_repeat=is_repeat)
+        )
 
     async def is_held(self, charger_id: int, port_number: int, workflow_id: str) -> bool:
         """Whether another workflow's accepted, unexpired reservation holds the port."""
@@ -161,19 +174,34 @@ class EventSubscriptions:
 
         return await self._connections.transaction(work)
 
-    async def remove(self, workflow_id: str, first_run_id: str, announcing: Sequence[Announced] = ()) -> None:
-        """This run gets no more events, also none of those stored; a newer run of it is left alone.
+    async def remove(
+        self,
+        workflow_id: str,
+        first_run_id: str,
+        announcing: Sequence[Announced] = (),
+        *,
+        generation: int | None = None,
+    ) -> bool:
+        """This run gets no more events, also none of those stored; whether it was subscribed.
 
-        What is left to announce is entered for webhooks in the same transaction.
+        A newer run of it is left alone, and so is a `generation` later than this one: the number was used
+        again in the meantime. What is left to announce is entered for webhooks in the same transaction.
         """
 
-        def work(connection: sa.Connection) -> None:
+        which = {
+            "workflow": workflow_id,
+            "run": first_run_id,
+            "of_generation": _ANY_GENERATION if generation is None else generation,
+        }
+
+        def work(connection: sa.Connection) -> bool:
             enter_deliveries(connection, self._insert_delivery, announcing)
-            removed = connection.execute(_REMOVE, {"workflow": workflow_id, "run": first_run_id}).first()
+            removed = connection.execute(_REMOVE, which).first()
             if removed is not None:
                 drop_events(connection, removed.charger_id, workflow_id)
+            return removed is not None
 
-        await self._connections.transaction(work)
+        return await self._connections.transaction(work)
 
     async def of_charger(self, charger_id: int) -> list[EventSubscription]:
         """The runs subscribed to a charger, until 24 h after their expiry."""

@@ -70,20 +70,18 @@ def attribute(
         strangers = [one for one in strangers if one.workflow_id != reported.attributed_to]
         chosen = [one for one in subscribers if one.workflow_id == reported.attributed_to]
         return reported.attributed_to, [*chosen, *strangers]
-    possible = [
+    candidates = [
         one
-        for one in ours
-        if one.was_asked
-        and _is_at_port_of(one, start)
-        and not is_known(one, reported)
-        and _is_in_time(one, start, reported, tolerance)
+        for one in sorted(ours, key=lambda one: _precedence(one, reported))
+        if one.was_asked and _is_at_port_of(one, start) and not is_known(one, reported)
     ]
+    possible = [one for one in candidates if _is_in_time(one, start, reported, tolerance)]
     if not possible:
         # One that is being moved may be held at its former port, which its run knows.
         moving = [one for one in ours if one.was_asked and not _is_at_port_of(one, start)]
-        return None, [*moving, *strangers]
-    chosen_one = min(possible, key=lambda one: _precedence(one, reported))
-    return chosen_one.workflow_id, [chosen_one, *strangers]
+        # One whose time does not fit has the transaction in its timeline, and sends nothing over it.
+        return None, [*moving, *candidates[:1], *strangers]
+    return possible[0].workflow_id, [possible[0], *strangers]
 
 
 def _precedence(one: EventSubscription, reported: ReportedStart) -> tuple[bool, bool, datetime, str]:

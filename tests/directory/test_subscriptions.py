@@ -219,6 +219,27 @@ async def test_a_repeat_and_a_wait_keep_what_the_first_frame_of_a_generation_set
         assert await only(directory) == first
 
 
+async def test_a_repeated_frame_counts_and_is_as_old_as_the_first_one(
+    directory: Directory, asked: EventSubscription, now: datetime
+) -> None:
+    await directory.subscriptions.claim(replace(asked, generation=1))
+    first = await only(directory)
+    await begin(directory, now)
+    await directory.subscriptions.claim(replace(asked, generation=2), is_repeat=True)
+    assert await only(directory) == replace(first, generation=2)
+
+
+async def test_what_is_unsubscribed_late_leaves_a_later_use_of_the_number_alone(
+    directory: Directory, asked: EventSubscription
+) -> None:
+    await directory.subscriptions.claim(replace(asked, generation=3))
+    this_run = (asked.workflow_id, asked.first_run_id)
+    assert not await directory.subscriptions.remove(*this_run, generation=2)
+    assert (await only(directory)).generation == 3
+    assert await directory.subscriptions.remove(*this_run, generation=3)
+    assert await directory.subscriptions.of_charger(asked.charger_id) == []
+
+
 async def test_the_next_use_of_the_number_and_another_run_are_asked_anew(
     directory: Directory, connections: Connections, asked: EventSubscription, now: datetime
 ) -> None:
