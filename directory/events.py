@@ -27,6 +27,8 @@ _DROP = sa.delete(events).where(_of_workflow)
 is_waiting_for: sa.Exists = sa.exists().where(_of_workflow)
 """Whether events for the workflow `workflow` of the charger `charger` are stored and not delivered yet."""
 _IS_WAITING_FOR = sa.select(is_waiting_for.label("is_waiting"))
+_EVENTS_LOCK = 0x62657276  # an arbitrary number that all releases of Berth share
+_HAVE_TURN = sa.select(sa.func.pg_advisory_xact_lock(_EVENTS_LOCK, bindparam("charger", type_=sa.Integer)))
 _DELIVERED = sa.delete(events).where(events.c.id.in_(bindparam("ids", expanding=True)))
 _BACKLOG = sa.select(
     sa.func.count().label("count"),
@@ -43,9 +45,15 @@ _ORPHANS = (
 
 
 def store_events(connection: sa.Connection, new_events: Sequence[NewEvent]) -> list[int]:
-    """Keep all of them, as part of a transaction; their ids, in the order given."""
+    """Keep all of them, as the last part of a transaction; their ids, in the order given.
+
+    A charger's events appear in the order of their ids: who has got one looks at none below it any more.
+    """
     if not new_events:
         return []
+    if connection.dialect.name == "postgresql":  # SQLite has one writer
+        for charger_id in sorted({event.charger_id for event in new_events}):
+            connection.execute(_HAVE_TURN, {"charger": charger_id})
     return sorted(connection.scalars(_STORE, [as_row(event) for event in new_events]))
 
 
@@ -62,10 +70,7 @@ class Events:
 
     async def store(self, charger_id: int, workflow_id: str, kind: str, payload_json: str) -> int:
         """Keep one event until it is delivered; its id, greater than any before."""
-        rows = await self._connections.change(
-            _STORE, charger_id=charger_id, workflow_id=workflow_id, kind=kind, payload_json=payload_json
-        )
-        return int(rows[0].id)
+        return (await self.store_many([NewEvent(charger_id, workflow_id, kind, payload_json)]))[0]
 
     async def store_many(self, new_events: Sequence[NewEvent]) -> list[int]:
         """Keep all of them or none; their ids, in the order given."""

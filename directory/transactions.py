@@ -106,12 +106,13 @@ class Transactions:
             "reservation_id": reservation_id,
         }
 
+        if tell is None:
+            return int((await self._connections.change(self._start, **row))[0].id)
+
         def work(connection: sa.Connection) -> int:
             known = connection.execute(_BY_START, {"charger": charger_id, "key": key}).first()
             entered = connection.execute(self._start, row).one()
             transaction_id = int(entered.id)
-            if tell is None:
-                return transaction_id
             attributed_to, new_events = tell(
                 ReportedStart(
                     transaction_id,

@@ -295,7 +295,7 @@ class ChargerReports:
             reservation_id=report.reservation_id,
             ocpp_transaction_id=report.ocpp_transaction_id,
             rivals=rivals(subscribers, start),
-            tell=tell,
+            tell=tell if subscribers else None,
         )
         if told:
             self.outbox.note_stored()

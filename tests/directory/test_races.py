@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
-from directory import AlreadyExists, Charger, Directory, NewCharger
+from directory import AlreadyExists, Charger, Directory, NewCharger, NewEvent
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("taking_gateway.py")
@@ -105,6 +105,31 @@ async def test_many_coroutines_write_and_read_at_once(
         await asyncio.gather(*(one(each, n) for n in range(100) for each in (directory, other))) == [1] * 200
     )
     assert len(await directory.events.next_of(charger.id, 1000)) == 200
+
+
+async def test_a_chargers_events_appear_in_the_order_of_their_ids_whoever_stores_them(
+    directory: Directory, other: Directory
+) -> None:
+    """Who has delivered one passes by what appears below it."""
+    batches = 40
+
+    async def store(each: Directory, size: int) -> None:
+        for _ in range(batches):
+            await each.events.store_many([NewEvent(1, "w", "k", "{}")] * size)
+
+    async def watch() -> None:
+        seen: set[int] = set()
+        while not storing.done():
+            new = {event.id for event in await directory.events.next_of(1, 10_000)} - seen
+            assert not seen or not new or min(new) > max(seen)
+            seen |= new
+            await asyncio.sleep(0)
+
+    storing = asyncio.gather(*(store(each, size) for each in (directory, other) for size in (1, 5, 25)))
+    try:
+        await watch()
+    finally:
+        await storing
 
 
 async def test_a_bootstrap_key_ensured_by_every_process_is_one_key(
