@@ -43,6 +43,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def without_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `make test-unit` runs starts no process: it is quick, and runs where no server is."""
     if any(request.path.is_relative_to(TESTS / folder) for folder in UNIT):
+        assert "temporal_cli" not in request.fixturenames
         monkeypatch.setattr(subprocess, "Popen", _no_process)
 
 

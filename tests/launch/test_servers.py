@@ -42,7 +42,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run_of(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-n", "2", "--rootdir", folder, folder],
+        [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-n", "1", "--rootdir", folder, folder],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
