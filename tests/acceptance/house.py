@@ -173,7 +173,7 @@ class House:
     async def charger(self, identity: str = "CP-1", **options: Any) -> SimulatedCharger:
         """A new simulated charger that is connected and known to the API."""
         charger = self.fleet.add(identity, **options)
-        await asyncio.wait_for(charger.booted.wait(), 30)
+        await asyncio.wait_for(charger.booted.wait(), 60)
         await self.until_online(identity)
         return charger
 
@@ -254,7 +254,7 @@ class House:
         return data
 
     async def until_state(
-        self, charger_id: int, state: str, reservation_id: int = 7, within: float = 30
+        self, charger_id: int, state: str, reservation_id: int = 7, within: float = 60
     ) -> dict[str, Any]:
         """Wait until the reservation is in `state`; what GET says then."""
         last: dict[str, Any] = {}
@@ -272,7 +272,7 @@ class House:
         self,
         condition: Callable[[], Awaitable[bool]],
         what: str,
-        within: float = 30,
+        within: float = 60,
         last: Callable[[], object] = lambda: "",
     ) -> None:
         """Poll until `condition` holds. Raises AssertionError after `within` seconds."""

@@ -53,7 +53,7 @@ async def api_port(app: FastAPI) -> AsyncIterator[int]:
     """The API on a socket."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not server.started:
             await asyncio.sleep(0.01)
     yield server.servers[0].sockets[0].getsockname()[1]
@@ -91,7 +91,7 @@ async def proxy(api_port: int, gateway: House, tmp_path: Path) -> AsyncIterator[
     (tmp_path / "berth.conf").write_text(text)
     (tmp_path / "nginx.conf").write_text(AROUND.format(folder=tmp_path))
     with nginx(tmp_path) as process:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not all(is_taken("127.0.0.1", port) for port in ports.values()):
                 assert process.poll() is None, (tmp_path / "nginx.log").read_text()
                 await asyncio.sleep(0.02)

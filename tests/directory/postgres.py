@@ -14,7 +14,7 @@ from typing import Any
 from launch.ports import free_port
 from tests.servers import need
 
-START_WITHIN = 30.0  # seconds
+START_WITHIN = 60.0  # seconds
 SUPERUSER = "berth"
 
 
@@ -62,7 +62,7 @@ class PostgresServer:
     def stop(self) -> None:
         """End the server and remove its files."""
         self._process.send_signal(signal.SIGINT)  # unlike SIGTERM it does not wait for clients
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
         shutil.rmtree(self._folder)
 
     def _wait_until_ready(self) -> None:

@@ -28,7 +28,7 @@ async def is_cut_at_its_expiry(world: World) -> bool:
     """Look at a reservation as it expires, its charger away; whether that cut the step."""
     await world.reserve(world.terms(hours=3 / 3600), policy=AT_ONCE)
     world.charger.route = None  # so that it lingers
-    async with world.worker_away(), asyncio.timeout(20):
+    async with world.worker_away(), asyncio.timeout(60):
         while "TIMER_FIRED" not in await events(world):
             await asyncio.sleep(0.05)
         looking = asyncio.create_task(world.snapshot())

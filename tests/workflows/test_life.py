@@ -82,7 +82,7 @@ async def test_a_native_cancellation_is_a_cancel_like_any_other(world: World) ->
 async def test_a_cancel_during_reserve_now_waits_for_its_answer(world: World, way: str) -> None:
     world.charger.gate.clear()
     reserving = asyncio.create_task(world.reserve())
-    await asyncio.wait_for(world.charger.thinking.wait(), 10)
+    await asyncio.wait_for(world.charger.thinking.wait(), 60)
 
     if way == "update":
         cancelling = asyncio.create_task(world.cancel())
@@ -169,7 +169,7 @@ async def test_a_reserve_that_meets_the_last_step_of_a_run_is_served_at_once(wor
     again = asyncio.create_task(world.reserve(world.terms(hours=2)))
     await world.until_commands(1)
     world.charger.memory_gate.set()
-    answer = await asyncio.wait_for(again, 10)
+    answer = await asyncio.wait_for(again, 60)
     assert answer.status == ReserveStatus.ACCEPTED
     assert world.charger.frames == ["ReserveNow", "CancelReservation", "ReserveNow"]
 

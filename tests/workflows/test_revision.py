@@ -26,7 +26,7 @@ def failures(history: WorkflowHistory) -> list[str]:
 async def test_a_worker_leaves_a_reservation_of_a_later_release_to_newer_ones(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         handle = await world.client.start_workflow(
             ReservationWorkflow.run,
             ReservationStart(charger_id=1, ocpp_identity="CP-1", reservation_id=7, revision=LATER),
