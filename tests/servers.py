@@ -64,7 +64,7 @@ def summary(skipped: Iterable[pytest.TestReport]) -> str | None:
     if not files:
         return None
     missing = ", ".join(
-        f"{len(files[program])} for want of {program} ({os.path.commonpath(files[program])})"
+        f"{len(files[program])} for want of {DEBIAN[program]} ({os.path.commonpath(files[program])})"
         for program in sorted(files)
     )
     count = sum(map(len, files.values()))

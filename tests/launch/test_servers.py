@@ -58,7 +58,7 @@ def test_without_their_servers_tests_are_left_out_and_a_line_says_so(bare: Path)
     assert "1 passed, 4 skipped" in run.stdout
     (line,) = (line for line in run.stdout.splitlines() if line.startswith("Left out"))
     assert line == (
-        "Left out: 4 tests: 3 for want of initdb (test_wants.py), 1 for want of nginx (test_wants.py). "
+        "Left out: 4 tests: 3 for want of postgresql (test_wants.py), 1 for want of nginx (test_wants.py). "
         f"To run them: {servers.bring(['nginx', 'initdb'])}"
     )
 
