@@ -36,6 +36,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(servers, "PLACES", ())
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     (tmp_path / "test_wants.py").write_text(f"{TESTS}\nservers.PLACES = ()\n")
     return tmp_path
 
@@ -93,7 +94,11 @@ def test_the_newest_version_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_make_test_unit_runs_the_folders_that_start_no_process() -> None:
     dry = subprocess.run(
-        ["make", "-n", "test-unit"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", "test-unit"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     pytest_line = dry.splitlines()[-1]
     assert re.findall(r"\btests/\w+", pytest_line) == [
