@@ -17,6 +17,7 @@ DEBIAN = {
     "initdb": "postgresql",
     "nginx": "nginx",
     "promtool": "prometheus",
+    "ps": "procps",
     "redis-server": "redis-server",
 }
 """Each program, and the package it is in."""

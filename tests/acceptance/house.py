@@ -60,6 +60,8 @@ class House:
             base_url=f"http://127.0.0.1:{self.api_port}",
             headers={"Authorization": f"Bearer {KEY}"},
             timeout=60,
+            # A kept connection that the API has closed meanwhile would fail the next call.
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stack = AsyncExitStack()
@@ -222,11 +224,21 @@ class House:
 
     # --- calls -----------------------------------------------------------------------------------------
 
+    async def ask(self, method: str, path: str, *, repeat: bool = True, **more: Any) -> httpx.Response:
+        """A call of the API, repeated as its 503 asks for: a busy machine does not always answer in time."""
+        deadline = time.monotonic() + 60
+        while True:
+            response = await self.http.request(method, path, **more)
+            if response.status_code != 503 or not repeat or time.monotonic() > deadline:
+                return response
+            await asyncio.sleep(0.2)
+
     async def reserve(
         self,
         port_id: int | None,
         reservation_id: int = 7,
         *,
+        repeat: bool = True,
         seconds: float = 600,
         id_tag: str = "CARD-1",
         **more: Any,
@@ -241,14 +253,14 @@ class House:
             "expiryDate": expires_at.isoformat(),
             **more,
         }
-        return await self.http.post("/api/ocpp/reservations", json=body, headers=headers)
+        return await self.ask("POST", "/api/ocpp/reservations", json=body, headers=headers, repeat=repeat)
 
     async def cancel(self, charger_id: int, reservation_id: int = 7) -> httpx.Response:
         body = {"chargerId": charger_id, "reservationId": reservation_id}
-        return await self.http.post("/api/ocpp/reservations/cancel", json=body)
+        return await self.ask("POST", "/api/ocpp/reservations/cancel", json=body)
 
     async def show(self, charger_id: int, reservation_id: int = 7) -> dict[str, Any]:
-        response = await self.http.get(f"/api/ocpp/reservations/{charger_id}/{reservation_id}")
+        response = await self.ask("GET", f"/api/ocpp/reservations/{charger_id}/{reservation_id}")
         assert response.status_code == 200, response.text
         data: dict[str, Any] = response.json()["data"]
         return data
