@@ -12,6 +12,7 @@ fi
 # A server that came for the tests must not run beside them: not now, and not after the next boot.
 policy=/usr/sbin/policy-rc.d log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+trap 'exit 130' HUP INT TERM # so that what is said for EXIT is done then, too
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$log" "$policy"' EXIT
     printf '#!/bin/sh\nexit 101\n' >"$policy"
