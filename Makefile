@@ -3,21 +3,27 @@
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+UNIT := $(wildcard tests/core tests/simulator tests/unit)
 
 # Code is compiled once: the tests start a hundred processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up test chaos check docs bench format lock
+.PHONY: help up test test-unit chaos check docs bench format lock
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 up: .venv/.run ## Run everything here: Temporal with its UI, API, gateway, worker, two simulated chargers
 	@$(BIN)/berth up
 
-test: .venv/.dev .venv/.client-generator ## Run every test
+test: .venv/.dev .venv/.client-generator ## Run every test, with the servers they need (about 20 minutes)
+	@$(BIN)/python -m tests.servers
 	@$(BIN)/python -m launch.temporal_cli >/dev/null
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(PYTEST)
+
+test-unit: .venv/.dev ## Run the tests that start no process, so need no server (less than a minute)
+	@$(PYTEST) $(UNIT)
 
 chaos: .venv/.dev ## Kill processes at random and let storms blow, for half an hour (CHAOS_ROUNDS, CHAOS_SEED)
 	@$(BIN)/python -m launch.temporal_cli >/dev/null
@@ -77,10 +83,15 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 	@PIP_PYTHON=.venv/docs $(INSTALL) requirements-docs.lock
 	@touch $@
 
+# Debian's Python comes without what makes virtual environments.
+VENV_PACKAGE = python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv
+
 # The project itself needs no build: its folder on the path, and a command.
 .venv/.python: Makefile
 	@test -n "$(PYTHON)" || { echo "Berth needs Python 3.11 or newer, and $$(python3 --version 2>&1) is what" \
 		"there is. Name another one: make up PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/debian.sh $(VENV_PACKAGE) || { \
+		echo "$(PYTHON) has no ensurepip; this brings it: sudo apt-get install $(VENV_PACKAGE)" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -c 'import pathlib, sysconfig; \
 		pathlib.Path(sysconfig.get_path("purelib"), "berth.pth").write_text(str(pathlib.Path.cwd()) + "\n")'

@@ -1,16 +1,24 @@
 """What every tier of tests shares: a clean environment, the Temporal tool, a directory to copy."""
 
 import os
+import subprocess
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
 from directory import migrate
 from launch import ports
 from launch.temporal_cli import find_temporal_cli
+from tests import servers
 
 KEPT = frozenset({"BERTH_TEMPORAL_CLI"})
 """Says where a tool is, not how Berth behaves."""
+
+TESTS = Path(__file__).parent
+
+UNIT = frozenset({"core", "simulator", "unit"})
+"""The folders of `make test-unit`."""
 
 LONG = ("test_storms.py", "test_model.py", "acceptance", "chaos")
 """What takes long, in the order it begins; the two of chaos apart, since each loads the machine."""
@@ -23,6 +31,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((i for i, name in enumerate(LONG) if name in item.path.parts), len(LONG))
 
     items.sort(key=place)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which tests were left out for want of a server."""
+    if line := servers.summary(terminalreporter.getreports("skipped")):
+        terminalreporter.write_line(line, yellow=True)
+
+
+@pytest.fixture(autouse=True)
+def without_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `make test-unit` runs starts no process: it is quick, and runs where no server is."""
+    if any(request.path.is_relative_to(TESTS / folder) for folder in UNIT):
+        assert "temporal_cli" not in request.fixturenames
+        monkeypatch.setattr(subprocess, "Popen", _no_process)
+
+
+def _no_process(*arguments: Any, **options: Any) -> NoReturn:
+    pytest.fail(f"this folder is of `make test-unit`, where nothing starts a process: {arguments}")
 
 
 @pytest.fixture(autouse=True)

@@ -62,7 +62,7 @@ class Receiver:
         """The types of what came, in order."""
         return [one.event["type"] for one in self.received]
 
-    async def until(self, count: int, within: float = 30) -> list[Received]:
+    async def until(self, count: int, within: float = 60) -> list[Received]:
         """Wait for so many calls."""
         async with asyncio.timeout(within):
             while len(self.received) < count:

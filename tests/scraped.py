@@ -36,7 +36,7 @@ class Scrape:
 
 def scrape(port: int) -> Scrape:
     """What a process says on its port."""
-    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10, trust_env=False)
+    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60, trust_env=False)
     return Scrape(answer.raise_for_status().text)
 
 

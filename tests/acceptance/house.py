@@ -60,6 +60,8 @@ class House:
             base_url=f"http://127.0.0.1:{self.api_port}",
             headers={"Authorization": f"Bearer {KEY}"},
             timeout=60,
+            # A kept connection that the API has closed meanwhile would fail the next call.
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stack = AsyncExitStack()
@@ -173,7 +175,7 @@ class House:
     async def charger(self, identity: str = "CP-1", **options: Any) -> SimulatedCharger:
         """A new simulated charger that is connected and known to the API."""
         charger = self.fleet.add(identity, **options)
-        await asyncio.wait_for(charger.booted.wait(), 30)
+        await asyncio.wait_for(charger.booted.wait(), 60)
         await self.until_online(identity)
         return charger
 
@@ -222,11 +224,21 @@ class House:
 
     # --- calls -----------------------------------------------------------------------------------------
 
+    async def ask(self, method: str, path: str, *, repeat: bool = True, **more: Any) -> httpx.Response:
+        """A call of the API, repeated as its 503 asks for: a busy machine does not always answer in time."""
+        deadline = time.monotonic() + 60
+        while True:
+            response = await self.http.request(method, path, **more)
+            if response.status_code != 503 or not repeat or time.monotonic() > deadline:
+                return response
+            await asyncio.sleep(0.2)
+
     async def reserve(
         self,
         port_id: int | None,
         reservation_id: int = 7,
         *,
+        repeat: bool = True,
         seconds: float = 600,
         id_tag: str = "CARD-1",
         **more: Any,
@@ -241,20 +253,20 @@ class House:
             "expiryDate": expires_at.isoformat(),
             **more,
         }
-        return await self.http.post("/api/ocpp/reservations", json=body, headers=headers)
+        return await self.ask("POST", "/api/ocpp/reservations", json=body, headers=headers, repeat=repeat)
 
     async def cancel(self, charger_id: int, reservation_id: int = 7) -> httpx.Response:
         body = {"chargerId": charger_id, "reservationId": reservation_id}
-        return await self.http.post("/api/ocpp/reservations/cancel", json=body)
+        return await self.ask("POST", "/api/ocpp/reservations/cancel", json=body)
 
     async def show(self, charger_id: int, reservation_id: int = 7) -> dict[str, Any]:
-        response = await self.http.get(f"/api/ocpp/reservations/{charger_id}/{reservation_id}")
+        response = await self.ask("GET", f"/api/ocpp/reservations/{charger_id}/{reservation_id}")
         assert response.status_code == 200, response.text
         data: dict[str, Any] = response.json()["data"]
         return data
 
     async def until_state(
-        self, charger_id: int, state: str, reservation_id: int = 7, within: float = 30
+        self, charger_id: int, state: str, reservation_id: int = 7, within: float = 60
     ) -> dict[str, Any]:
         """Wait until the reservation is in `state`; what GET says then."""
         last: dict[str, Any] = {}
@@ -272,7 +284,7 @@ class House:
         self,
         condition: Callable[[], Awaitable[bool]],
         what: str,
-        within: float = 30,
+        within: float = 60,
         last: Callable[[], object] = lambda: "",
     ) -> None:
         """Poll until `condition` holds. Raises AssertionError after `within` seconds."""

@@ -39,7 +39,9 @@ def kept_releases() -> list[str]:
 def unpack(name: str, folder: Path) -> Path:
     """Put a release's code into `folder`, and return it."""
     with tarfile.open(RELEASES / f"{name}.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+        if hasattr(tarfile, "data_filter"):  # the first Python 3.11 have none
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(folder)
     return folder
 
 

@@ -115,7 +115,7 @@ async def test_who_lacks_a_key_says_which_one_and_goes_on_when_given_it(
     assert (await house.reserve(port_id, 2, id_tag=HIDDEN)).status_code == 200
     # The new key goes first before everyone has it: this API cannot read what the worker says.
     await restart(house, f"{NEW},{OLD}", "worker")
-    answer = await house.http.get(f"/api/ocpp/reservations/{charger_id}/2")
+    answer = await house.ask("GET", f"/api/ocpp/reservations/{charger_id}/2")
     assert answer.status_code == 500
     assert list(answer.json()) == ["error"]
     assert "the key 'new', which is not among those of BERTH_PAYLOAD_KEY" in answer.json()["error"]

@@ -46,7 +46,7 @@ async def test_a_new_password_from_the_call_to_the_refusal_of_the_old_one(
         return (await house.about(identity))["passwordChange"] is None
 
     await house.until(has_used_it, f"{identity} has connected with its new password")
-    await asyncio.wait_for(charger.booted.wait(), 30)
+    await asyncio.wait_for(charger.booted.wait(), 60)
     await house.until_online(identity)
     assert await status_with(house, identity, version, OLD.encode()) == 401
 

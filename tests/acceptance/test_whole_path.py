@@ -104,7 +104,7 @@ async def test_an_offline_charger_is_served_within_two_seconds_of_its_return(
     assert response.headers["Location"] == f"/api/ocpp/reservations/{charger_id}/7"
 
     await charger.reboot()  # connects, and is ready when its boot is accepted
-    await asyncio.wait_for(charger.booted.wait(), 30)
+    await asyncio.wait_for(charger.booted.wait(), 60)
     ready_at = time.monotonic()
     await house.until_state(charger_id, "active")
     assert time.monotonic() - ready_at < 2

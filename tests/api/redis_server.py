@@ -1,19 +1,20 @@
 """A private Redis server in a temporary folder."""
 
-import shutil
 import socket
 import subprocess
 import time
 from pathlib import Path
 
-START_WITHIN = 30.0  # seconds
+from tests.servers import need
+
+START_WITHIN = 60.0  # seconds
 
 
 class RedisServer:
     """On a port of 127.0.0.1, with its files in `folder`; it forgets everything when it is killed."""
 
     def __init__(self, port: int, folder: Path) -> None:
-        self._program = _program()
+        self._program = need("redis-server")
         self._port = port
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,7 +47,7 @@ class RedisServer:
         """End it without a word to its clients; nothing happens when it is not running."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=60)
             self._process = None
 
     def _answers(self) -> bool:
@@ -56,13 +57,3 @@ class RedisServer:
                 return connection.recv(64) == b"+PONG\r\n"
         except OSError:
             return False
-
-
-def _program() -> str:
-    found = shutil.which("redis-server")
-    if found is None:
-        raise RuntimeError(
-            "the tests of the shared rate limit need redis-server: "
-            "`apt-get install redis-server` or `brew install redis`"
-        )
-    return found

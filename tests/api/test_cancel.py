@@ -208,7 +208,7 @@ class TestANumberWithoutALiveReservation:
     ) -> None:
         script.forward = None
         asking = asyncio.create_task(http.post(CANCEL, json=which))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not script.forwarded:
                 await asyncio.sleep(0.02)
         workflow_id = forward_cancel_workflow_id(which["chargerId"], which["reservationId"])

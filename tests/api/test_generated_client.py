@@ -148,7 +148,7 @@ async def test_it_goes_on_to_the_second_page_of_reservations(
     raw_key, _ = await directory.keys.create("site", ["reservations", "read"], site_ids=[site])
     numbers = [number * 10 + port.port_number for port in charger.ports]
     client = GeneratedClient(url, raw_key)
-    async with client.connection, asyncio.timeout(20):
+    async with client.connection, asyncio.timeout(60):
         for port, reservation_id in zip(charger.ports, numbers, strict=True):
             body = client.models.ReservationBody(
                 port_id=port.id,

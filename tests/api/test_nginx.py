@@ -1,7 +1,6 @@
 """deploy/nginx in front of a real API and a real gateway: what docs/how-to/tls.md asks of a proxy."""
 
 import asyncio
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from tests.certificates import Authority
 from tests.gateway.house import House, Temporal
 from tests.gateway.station import Station, basic
 from tests.launch.commands import ROOT
+from tests.servers import need
 
 IDENTITY, IN_THE_PATH = "GARAGE 2/7", "GARAGE%202%2F7"
 PASSWORD = "0123456789abcdef0123"
@@ -53,7 +53,7 @@ async def api_port(app: FastAPI) -> AsyncIterator[int]:
     """The API on a socket."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not server.started:
             await asyncio.sleep(0.01)
     yield server.servers[0].sockets[0].getsockname()[1]
@@ -70,7 +70,7 @@ async def gateway(directory: Directory) -> AsyncIterator[House]:
 
 @pytest.fixture
 async def proxy(api_port: int, gateway: House, tmp_path: Path) -> AsyncIterator[Proxy]:
-    """The nginx of this machine with our configuration; fails where there is none."""
+    """The nginx of this machine with our configuration."""
     authority = Authority(tmp_path, "ours")
     pem = authority.certify("proxy")
     ports = {"api": free_port(), "gateway": free_port()}
@@ -91,7 +91,7 @@ async def proxy(api_port: int, gateway: House, tmp_path: Path) -> AsyncIterator[
     (tmp_path / "berth.conf").write_text(text)
     (tmp_path / "nginx.conf").write_text(AROUND.format(folder=tmp_path))
     with nginx(tmp_path) as process:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not all(is_taken("127.0.0.1", port) for port in ports.values()):
                 assert process.poll() is None, (tmp_path / "nginx.log").read_text()
                 await asyncio.sleep(0.02)
@@ -102,10 +102,9 @@ async def proxy(api_port: int, gateway: House, tmp_path: Path) -> AsyncIterator[
 
 @contextmanager
 def nginx(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    assert program, "nginx is missing: apt-get install nginx"
+    program = need("nginx")
     with (folder / "nginx.log").open("wb") as log:
-        command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf")]
+        command = [str(program), "-p", str(folder), "-c", str(folder / "nginx.conf")]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
             try:
                 yield process

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -66,9 +67,10 @@ async def reserved(here: httpx.AsyncClient, sites: list[Charger], number: int) -
 
 
 async def listed(http: httpx.AsyncClient, numbers: list[int], **parameters: Any) -> list[dict[str, Any]]:
-    """Ask until the list shows just these numbers: it is a moment old. Fails after 10 s."""
+    """Ask until the list shows just these numbers: it is a moment old. Fails after 60 s."""
     found: list[int] = []
-    for _ in range(200):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         response = await http.get(RESERVE, params=parameters)
         assert response.status_code == 200, response.text
         items: list[dict[str, Any]] = response.json()["data"]

@@ -1,5 +1,6 @@
 """POST /api/ocpp/reservations."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
+from api.reservations_client import Reservations
 from directory import Capabilities, Charger, Directory
 from tests.api.conftest import QUEUE, Caller
 from tests.api.scripted import ACCEPTED, Script
@@ -253,6 +255,21 @@ async def test_a_request_that_meets_closing_runs_only_is_given_up(
     assert len(script.asked) == 4
 
 
+@pytest.fixture
+def taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API looks whether a worker has the update once one has, however long that takes."""
+    is_accepted = Reservations._is_accepted
+
+    async def once_it_is(self: Reservations, workflow_id: str, update_id: str) -> bool:
+        async with asyncio.timeout(30):
+            while not await is_accepted(self, workflow_id, update_id):
+                await asyncio.sleep(0.02)
+        return True
+
+    monkeypatch.setattr(Reservations, "_is_accepted", once_it_is)
+
+
+@pytest.mark.usefixtures("taken_up")
 async def test_a_slow_charger_is_waited_for(
     http: httpx.AsyncClient, script: Script, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +282,7 @@ async def test_a_slow_charger_is_waited_for(
     assert response.json()["data"]["reason"] == "NoResponse"
 
 
+@pytest.mark.usefixtures("taken_up")
 async def test_an_update_that_forgets_its_wait_is_pending_all_the_same(
     http: httpx.AsyncClient, script: Script, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

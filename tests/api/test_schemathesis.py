@@ -86,7 +86,7 @@ class Server:
     async def _listen(self, config: uvicorn.Config) -> None:
         self._uvicorn = uvicorn.Server(config)
         serving = asyncio.create_task(self._uvicorn.serve())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not self._uvicorn.started:
                 await asyncio.sleep(0.02)
         self.port = self._uvicorn.servers[0].sockets[0].getsockname()[1]

@@ -40,12 +40,12 @@ async def url(
     """Where it runs."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
     serving = asyncio.create_task(run(settings, await connect(None, lazy=True), directory, api_tls(settings)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await _listens(settings.api_port):
             await asyncio.sleep(0.02)
     yield f"https://127.0.0.1:{settings.api_port}"
     os.kill(os.getpid(), signal.SIGTERM)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await serving
 
 
@@ -58,7 +58,7 @@ async def test_a_renewed_certificate_is_used_while_connections_stay_open(
         os.replace(ours.certify("api", file="new.pem"), settings.api_tls_cert or "")
         with capture_logs() as logs:
             os.kill(os.getpid(), signal.SIGHUP)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while "certificate_loaded" not in [entry["event"] for entry in logs]:
                     await asyncio.sleep(0.01)
         assert await shown_by(early) == first, "its connection is the one it had"

@@ -39,7 +39,7 @@ class House:
         async def working() -> T:
             return await work(self.directory)
 
-        return asyncio.run_coroutine_threadsafe(working(), self.loop).result(20)
+        return asyncio.run_coroutine_threadsafe(working(), self.loop).result(60)
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def running(folder: Path, temporal: str | None = None, queue: str = "reservation
             app = create_app(Settings(rate_limit=0), client, directory)
             server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
             serving = asyncio.create_task(server.serve())
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not server.started:
                     await asyncio.sleep(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]

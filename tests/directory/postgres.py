@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from launch.ports import free_port
+from tests.servers import need
 
-START_WITHIN = 30.0  # seconds
+START_WITHIN = 60.0  # seconds
 SUPERUSER = "berth"
 
 
@@ -21,7 +22,7 @@ class PostgresServer:
     """Started by the constructor, on a free port of 127.0.0.1; `stop` ends it and removes its files."""
 
     def __init__(self) -> None:
-        self._bin = _binaries()
+        self._bin = need("initdb").resolve().parent
         self._as_user = _unprivileged()
         # Not under pytest's folder: when root runs the tests, no other user may enter that.
         self._folder = Path(tempfile.mkdtemp(prefix="berth-postgres-"))
@@ -61,7 +62,7 @@ class PostgresServer:
     def stop(self) -> None:
         """End the server and remove its files."""
         self._process.send_signal(signal.SIGINT)  # unlike SIGTERM it does not wait for clients
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
         shutil.rmtree(self._folder)
 
     def _wait_until_ready(self) -> None:
@@ -83,17 +84,6 @@ class PostgresServer:
         )
         if done.returncode != 0:
             raise RuntimeError(f"{program} failed:\n{done.stdout}{done.stderr}")
-
-
-def _binaries() -> Path:
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    found = shutil.which("initdb") or (debian[-1] if debian else None)
-    if found is None:
-        raise RuntimeError(
-            "the directory's tests need PostgreSQL 15 or newer (its initdb and postgres): "
-            "`apt-get install postgresql` or `brew install postgresql`"
-        )
-    return Path(found).resolve().parent
 
 
 def _unprivileged() -> dict[str, Any]:

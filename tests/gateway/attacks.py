@@ -76,7 +76,7 @@ async def is_answered(socket: ClientConnection) -> None:
     await frames_until(socket, "still there?")
 
 
-async def close_code(socket: ClientConnection, within: float = 20) -> int | None:
+async def close_code(socket: ClientConnection, within: float = 60) -> int | None:
     """Wait for the end."""
     async with asyncio.timeout(within):
         await socket.wait_closed()
@@ -90,7 +90,7 @@ class Wire:
         self.reader = reader
         self.writer = writer
 
-    async def write(self, data: bytes, within: float = 20) -> bool:
+    async def write(self, data: bytes, within: float = 60) -> bool:
         """Whether it could be written in time: a gateway that reads no more makes the writer wait."""
         try:
             async with asyncio.timeout(within):
@@ -103,14 +103,14 @@ class Wire:
     async def upgrade(self, identity: str = "CP-1") -> None:
         """Become a websocket."""
         await self.write(request(f"/ocpp/{identity}"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             head = await self.reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101"), head
 
     async def send(self, data: bytes, opcode: Opcode = Opcode.TEXT, fin: bool = True) -> bool:
         return await self.write(Frame(opcode, data, fin).serialize(mask=True))
 
-    async def rest(self, within: float = 20) -> bytes:
+    async def rest(self, within: float = 60) -> bytes:
         """Everything until the gateway hangs up, which it must."""
         read = bytearray()
         async with asyncio.timeout(within):

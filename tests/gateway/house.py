@@ -156,7 +156,7 @@ class House:
         return row
 
 
-async def eventually(check: Callable[[], Awaitable[T | None]], within: float = 10.0) -> T:
+async def eventually(check: Callable[[], Awaitable[T | None]], within: float = 60) -> T:
     """Poll until the check gives something; what it gives."""
     async with asyncio.timeout(within):
         while not (found := await check()):
@@ -164,7 +164,7 @@ async def eventually(check: Callable[[], Awaitable[T | None]], within: float = 1
     return found
 
 
-async def until(condition: Callable[[], object], within: float = 10.0) -> None:
+async def until(condition: Callable[[], object], within: float = 60) -> None:
     """Poll until the condition holds."""
     async with asyncio.timeout(within):
         while not condition():

@@ -55,7 +55,7 @@ class Station:
 
     async def ask(self, action: str, payload: Any, message_id: Any = None) -> list[Any]:
         """Send a CALL; the whole answering frame."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await (await self.send_call(action, payload, message_id))
 
     async def send_call(self, action: str, payload: Any, message_id: Any = None) -> asyncio.Future[list[Any]]:
@@ -90,7 +90,7 @@ class Station:
 
     async def asked(self, action: str) -> tuple[Any, Payload]:
         """The next CALL from Berth, which must be this one: its message id and payload."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             message_id, asked, payload = await self.calls.get()
         assert asked == action
         return message_id, payload
@@ -105,7 +105,7 @@ class Station:
 
     async def closed(self) -> tuple[int | None, str | None]:
         """Wait for the socket to end; its close code and reason."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.socket.wait_closed()
         return self.socket.close_code, self.socket.close_reason
 

@@ -22,6 +22,7 @@ from tests.gateway.attacks import (
     wire,
 )
 from tests.gateway.house import until
+from tests.servers import need
 
 MB = 1_000_000
 MOST_MEMORY = 300 * MB  # the process takes 120 when it has just started
@@ -43,7 +44,7 @@ class Gateway:
     def resident(self) -> int:
         """Bytes of memory it holds now."""
         said = subprocess.run(
-            ["ps", "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, check=True
+            [need("ps"), "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, check=True
         )
         return int(said.stdout) * 1024
 

@@ -2,13 +2,16 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
+import pytest
 import temporalio.bridge
 
 from launch.metrics_table import PAGE, described, with_table
 from settings import Settings
 from tests.launch.commands import ROOT
+from tests.servers import need
 
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 SCRAPES = ROOT / "deploy" / "prometheus" / "prometheus.yml"
@@ -50,6 +53,14 @@ def is_of_the_sdk(name: str) -> bool:
     bare = name.removeprefix("temporal_")
     stems = {bare.removesuffix(unit) for unit in UNITS}
     return any(stem.encode() in words for stem in stems)
+
+
+@pytest.mark.parametrize(("what", "file"), [("rules", ALERTS), ("config", SCRAPES)])
+def test_prometheus_takes(what: str, file: Path) -> None:
+    run = subprocess.run(
+        [need("promtool"), "check", what, file], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_the_pages_table_is_that_of_the_code() -> None:

@@ -16,7 +16,7 @@ def test_every_file_that_contributors_are_sent_to_exists() -> None:
 
 def test_make_alone_lists_every_target() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("up", "test", "check", "docs", "bench", "format", "lock"):
+    for target in ("up", "test", "test-unit", "check", "docs", "bench", "format", "lock"):
         assert f"make {target} " in listed
 
 

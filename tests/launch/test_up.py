@@ -18,6 +18,7 @@ import pytest
 from launch import ports
 from tests.launch.commands import ROOT
 from tests.launch.waiting import until
+from tests.servers import need
 from workflows.payload_codec import fresh_key
 
 READY_WITHIN = 90.0
@@ -67,7 +68,9 @@ class House:
 
     def children(self) -> dict[str, int]:
         """Name → process id of everything that it runs."""
-        table = subprocess.run(["ps", "-axo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+        table = subprocess.run(
+            [need("ps"), "-axo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        )
         found = {}
         for line in table.stdout.splitlines():
             pid, parent, arguments = line.split(maxsplit=2)
@@ -123,7 +126,9 @@ def house(tmp_path: Path, temporal_cli: Path) -> Iterator[House]:
 
 
 def is_gone(pid: int) -> bool:
-    run = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [need("ps"), "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     return run.returncode != 0 or run.stdout.startswith("Z")
 
 

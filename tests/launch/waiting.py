@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-WITHIN = 20.0
+WITHIN = 60.0
 """Seconds; far more than anything here needs."""
 
 

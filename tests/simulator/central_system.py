@@ -42,7 +42,7 @@ class Link:
         frame = [2, message_id, action, payload]
         self.frames.append(("tx", frame))
         await self.socket.send(json.dumps(frame))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await future
 
     async def call(self, action: str, payload: Payload) -> Payload:

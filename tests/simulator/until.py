@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def until(condition: Callable[[], object], within: float = 10.0) -> None:
+async def until(condition: Callable[[], object], within: float = 60) -> None:
     """Poll until the condition holds. Fails after so many seconds."""
     async with asyncio.timeout(within):
         while not condition():

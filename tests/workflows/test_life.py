@@ -82,7 +82,7 @@ async def test_a_native_cancellation_is_a_cancel_like_any_other(world: World) ->
 async def test_a_cancel_during_reserve_now_waits_for_its_answer(world: World, way: str) -> None:
     world.charger.gate.clear()
     reserving = asyncio.create_task(world.reserve())
-    await asyncio.wait_for(world.charger.thinking.wait(), 10)
+    await asyncio.wait_for(world.charger.thinking.wait(), 60)
 
     if way == "update":
         cancelling = asyncio.create_task(world.cancel())
@@ -166,7 +166,7 @@ async def test_a_reserve_that_meets_the_last_step_of_a_run_is_served_at_once(wor
     world.charger.memory_gate.clear()
     await world.cancel()
     await world.charger.telling.wait()
-    answer = await asyncio.wait_for(world.reserve(world.terms(hours=2)), 10)
+    answer = await asyncio.wait_for(world.reserve(world.terms(hours=2)), 60)
     assert answer.status == ReserveStatus.ACCEPTED
     assert world.charger.frames == ["ReserveNow", "CancelReservation", "ReserveNow"]
     world.charger.memory_gate.set()  # the former use of the number is unsubscribed late

@@ -59,7 +59,7 @@ class Yard:
     async def promote(self, build: str | None) -> None:
         """Give new reservations to this build, as an operator does; the queue learns of it a moment later."""
         await self.run(promotion(build))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await queue_workers(self.env.client, RESERVATIONS_QUEUE)).current != build:
                 await asyncio.sleep(0.05)
 
@@ -85,13 +85,13 @@ class Yard:
 
     async def until_drained(self, build: str) -> None:
         """Wait until Temporal says that no reservation is left on it."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while build in await draining_builds(self.env.client):
                 await asyncio.sleep(0.1)
 
     async def until_known(self, build: str) -> None:
         """Wait until a worker of this build asks for work."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while build not in (await queue_workers(self.env.client, RESERVATIONS_QUEUE)).builds:
                 await asyncio.sleep(0.05)
 
@@ -153,7 +153,7 @@ async def test_a_pinned_reservation_ends_on_the_build_it_began_with(yard: Yard) 
     assert await cancelled(sleeping) == ["A"]
 
     await yard.run(MOVE)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await is_free_to_move(moved):
             await asyncio.sleep(0.1)
     assert await cancelled(moved) == ["A", "B"]

@@ -364,7 +364,7 @@ class World:
         """Report an event, as a gateway would."""
         await self.handle.signal(signal, event)
 
-    async def until(self, condition: Callable[[Snapshot], bool], within: float = 10) -> Snapshot:
+    async def until(self, condition: Callable[[Snapshot], bool], within: float = 60) -> Snapshot:
         """Poll the snapshot until `condition` holds."""
         deadline = asyncio.get_running_loop().time() + within
         while True:
@@ -410,7 +410,7 @@ class World:
     async def _has_commands(self, count: int) -> bool:
         return (await self.snapshot()).commands_waiting >= count
 
-    async def _poll(self, condition: Callable[[], Awaitable[bool]], within: float = 10) -> None:
+    async def _poll(self, condition: Callable[[], Awaitable[bool]], within: float = 60) -> None:
         deadline = asyncio.get_running_loop().time() + within
         while not await condition():
             assert asyncio.get_running_loop().time() < deadline, "never came"
