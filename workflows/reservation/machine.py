@@ -242,7 +242,7 @@ class Situation:
         r = self.record
         moments = (
             self.deadline,
-            r.attempts.retry_at if self.needs_frame else None,
+            None if self.sends_frame or not self.needs_frame else r.attempts.retry_at,
             r.check.due_at if r.check is not None else None,
             r.webhooks.retry_at,
         )
