@@ -3,13 +3,21 @@
 from datetime import timedelta
 
 from tests.core.situations import (
+    ACCEPTED,
+    NOT_CONNECTED,
     NOW,
+    ROUTE,
     Reserving,
+    terms,
 )
 from workflows.messages import (
+    ChargerConnected,
     InDoubtDetail,
+    ReserveRequest,
+    Route,
     TransactionStarted,
 )
+from workflows.reservation.inputs import ReserveCommand
 from workflows.reservation.steps import (
     SendReserveNow,
     WaitForCharger,
@@ -29,6 +37,27 @@ def test_the_wait_for_a_charger_that_died_of_a_frame_outlasts_the_spacing_of_att
     assert isinstance(step, WaitForCharger)
     assert step.until is not None
     assert step.until > reserving.now
+
+
+def test_a_rejected_offline_charger_is_no_matter_once_the_reservation_has_expired() -> None:
+    """Expired while a change waited, the charger went offline: expired became unknown."""
+    reserving = Reserving()
+    reserving.reserve()
+    reserving.answer(ACCEPTED)
+    change = ReserveRequest(terms=terms(port=2), request_id="change", offline_policy="reject")
+    reserving.tell(ReserveCommand(change))
+    reserving.answer(InDoubtDetail(cause="socket_closed", after=timedelta(seconds=20)))
+    reserving.skip(hours=1, seconds=31)
+    reserving.look(route=None)
+    reserving.settle()
+    newer = Route(queue=ROUTE.queue, epoch=ROUTE.epoch + 1)
+    reserving.tell(ChargerConnected(at=reserving.now, route=newer, epoch=newer.epoch))
+    reserving.skip(seconds=61)
+    reserving.look(route=newer)
+    reserving.answer(NOT_CONNECTED)
+    reserving.look(route=None)
+    assert reserving.state == "expired"
+    assert isinstance(reserving.step, WaitForCharger)
 
 
 def _start(**details: object) -> TransactionStarted:

@@ -180,6 +180,7 @@ class Transition:
         r.desired, r.ending, r.fallback, r.refused_change, r.uncertain_refusal = None, None, None, None, None
         r.attempts.retry_at = None
         r.routing.waits_for = r.routing.waiting_since = None
+        r.reject_offline = False
         r.watch_until, r.watched_transaction, r.needs_cleanup_cancel = None, None, False
         self.clear_check()
         self.enter(state, reason)
