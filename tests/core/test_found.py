@@ -11,14 +11,17 @@ from tests.core.situations import (
     terms,
 )
 from workflows.messages import (
+    CancelReservationResult,
     ChargerConnected,
     InDoubtDetail,
+    ReserveNowResult,
     ReserveRequest,
     Route,
     TransactionStarted,
 )
 from workflows.reservation.inputs import ReserveCommand
 from workflows.reservation.steps import (
+    SendCancelReservation,
     SendReserveNow,
     WaitForCharger,
 )
@@ -58,6 +61,17 @@ def test_a_rejected_offline_charger_is_no_matter_once_the_reservation_has_expire
     reserving.look(route=None)
     assert reserving.state == "expired"
     assert isinstance(reserving.step, WaitForCharger)
+
+
+def test_a_charger_that_takes_no_commands_has_not_cancelled() -> None:
+    """Trouble at ReserveNow, then not accepted yet at CancelReservation: it went on holding."""
+    reserving = Reserving()
+    reserving.reserve()
+    reserving.answer(ReserveNowResult(error="InternalError"))
+    reserving.answer(CancelReservationResult(error=NOT_BOOTED))
+    assert reserving.state == "sending"
+    reserving.skip(seconds=6)
+    assert isinstance(reserving.step, SendCancelReservation)
 
 
 def _start(**details: object) -> TransactionStarted:

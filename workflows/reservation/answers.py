@@ -98,10 +98,7 @@ def refuse_unsent(t: Transition, answer: ReserveNowResult) -> None:
 def _on_reserve_result(t: Transition, terms: Terms, answer: ReserveNowResult) -> None:
     r = t.record
     if answer.error == _NOT_BOOTED:
-        t.note("charger not ready", "sent again after its next boot")
-        r.reason, r.routing.waits_for, r.routing.waiting_since = "ChargerNotReady", WaitsFor.BOOT, t.now
-        r.attempts.unanswered_count += 1
-        _retry_later(t)
+        _wait_for_boot(t)
         return
     said = answer.status or f"CALLERROR {answer.error}"
     t.note(
@@ -170,6 +167,9 @@ def _accept_refusal(t: Transition, answer: ReserveNowResult) -> None:
 def _on_cancel_result(t: Transition, answer: CancelReservationResult) -> None:
     """Rejected means that the charger holds nothing under our number (OCPP 2.0.1 H02.FR.01)."""
     r, attempts = t.record, t.record.attempts
+    if answer.error == _NOT_BOOTED:
+        _wait_for_boot(t)
+        return
     t.note("charger answered", f"CancelReservation {answer.status or f'CALLERROR {answer.error}'}")
     is_removal = r.ending is not None and r.ending.state is ReservationState.REMOVED
     is_cancel = r.ending is not None and r.ending.state is ReservationState.CANCELLED
@@ -203,6 +203,17 @@ def _on_cancel_result(t: Transition, answer: CancelReservationResult) -> None:
         t.answer_cancels(CancelStatus.REJECTED, "UnknownReservation")
     elif r.ending is not None:
         r.evidence = f"CancelReservation {answer.status or answer.error}"
+
+
+def _wait_for_boot(t: Transition) -> None:
+    """It takes no commands yet, and did nothing."""
+    r = t.record
+    t.note("charger not ready", "sent again after its next boot")
+    if not r.state.is_end:
+        r.reason = "ChargerNotReady"
+    r.routing.waits_for, r.routing.waiting_since = WaitsFor.BOOT, t.now
+    r.attempts.unanswered_count += 1
+    _retry_later(t)
 
 
 def _note_answered(t: Transition) -> None:
