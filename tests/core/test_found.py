@@ -74,6 +74,21 @@ def test_a_charger_that_takes_no_commands_has_not_cancelled() -> None:
     assert isinstance(reserving.step, SendCancelReservation)
 
 
+def test_a_port_that_was_reserved_before_the_connection_broke_may_still_be() -> None:
+    """Expired, the charger reconnected and reported nothing: what it held was left there."""
+    reserving = Reserving()
+    reserving.reserve()
+    reserving.answer(ACCEPTED)
+    reserving.skip(hours=1, seconds=31)
+    reserving.look(status="Reserved")
+    newer = Route(queue=ROUTE.queue, epoch=ROUTE.epoch + 1)
+    reserving.tell(ChargerConnected(at=reserving.now, route=newer, epoch=newer.epoch))
+    reserving.settle()
+    reserving.skip(seconds=61)
+    reserving.look(status="Reserved")
+    assert isinstance(reserving.step, SendCancelReservation)
+
+
 def _start(**details: object) -> TransactionStarted:
     return TransactionStarted.model_validate({"at": NOW, "transaction_id": "17", "port_number": 1} | details)
 
