@@ -19,10 +19,11 @@ from workflows.messages import (
     Route,
     TransactionStarted,
 )
-from workflows.reservation.inputs import ReserveCommand
+from workflows.reservation.inputs import EventsStored, ReserveCommand
 from workflows.reservation.steps import (
     SendCancelReservation,
     SendReserveNow,
+    StoreEvents,
     WaitForCharger,
 )
 
@@ -87,6 +88,24 @@ def test_a_port_that_was_reserved_before_the_connection_broke_may_still_be() -> 
     reserving.skip(seconds=61)
     reserving.look(status="Reserved")
     assert isinstance(reserving.step, SendCancelReservation)
+
+
+def test_events_that_could_not_be_stored_are_stored_before_the_run_closes() -> None:
+    """Cancelled while the database was away, asked for anew and cancelled: it closed with them all."""
+    reserving = Reserving()
+    reserving.reserve(route=None)
+    reserving.cancel()
+    reserving.decide()
+    step = reserving.step
+    assert isinstance(step, StoreEvents)
+    reserving.reserve(route=None)
+    reserving.tell(EventsStored(len(step.events), succeeded=False))
+    reserving.cancel()
+    reserving.decide()
+    step = reserving.step
+    assert isinstance(step, StoreEvents)
+    assert len(step.events) == 2
+    assert step.forever
 
 
 def _start(**details: object) -> TransactionStarted:

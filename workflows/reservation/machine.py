@@ -258,7 +258,8 @@ def _store_events(s: Situation) -> Step | None:
     r = s.record
     if not r.webhooks.events or (r.is_over and r.is_subscribed):
         return None  # the removal of the subscription stores them as well
-    if r.webhooks.retry_at is not None and not s.is_due(r.webhooks.retry_at):
+    is_put_off = r.webhooks.retry_at is not None and not s.is_due(r.webhooks.retry_at)
+    if is_put_off and not r.state.is_end:
         return None
     return StoreEvents(tuple(r.webhooks.events), forever=r.state.is_end)
 
