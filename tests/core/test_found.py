@@ -7,6 +7,7 @@ from tests.core.situations import (
     NOT_CONNECTED,
     NOW,
     ROUTE,
+    SILENCE,
     Reserving,
     terms,
 )
@@ -17,6 +18,7 @@ from workflows.messages import (
     ReserveNowResult,
     ReserveRequest,
     Route,
+    TransactionEnded,
     TransactionStarted,
 )
 from workflows.reservation.inputs import EventsStored, ReserveCommand
@@ -24,6 +26,7 @@ from workflows.reservation.steps import (
     SendCancelReservation,
     SendReserveNow,
     StoreEvents,
+    Unsubscribe,
     WaitForCharger,
 )
 
@@ -87,6 +90,30 @@ def test_a_port_that_was_reserved_before_the_connection_broke_may_still_be() -> 
     reserving.settle()
     reserving.skip(seconds=61)
     reserving.look(status="Reserved")
+    assert isinstance(reserving.step, SendCancelReservation)
+
+
+def test_a_use_before_the_charger_held_anything_needs_no_cancel() -> None:
+    """One of the group charged where nothing was reserved yet: the end was awaited, at no port."""
+    reserving = Reserving()
+    reserving.reserve(terms(group="FAMILY"))
+    reserving.answer(ReserveNowResult(error=NOT_BOOTED))
+    reserving.tell(_start(parent_id_tag="FAMILY", id_tag="CHILD"))
+    assert reserving.state == "used"
+    assert isinstance(reserving.step, Unsubscribe)
+
+
+def test_a_use_while_an_answer_is_missing_does_not_show_that_the_charger_holds_nothing() -> None:
+    """It may have read the frame after the use: then it held for a driver who had left."""
+    reserving = Reserving()
+    reserving.reserve()
+    reserving.answer(ACCEPTED)
+    reserving.reserve(terms(hours=2))
+    reserving.answer(SILENCE)
+    reserving.tell(_start(reservation_id=7, id_tag="CARD"))
+    assert reserving.state == "used"
+    reserving.settle()
+    reserving.tell(TransactionEnded(at=NOW, transaction_id="17", port_number=1))
     assert isinstance(reserving.step, SendCancelReservation)
 
 

@@ -136,7 +136,11 @@ def _use(t: Transition, event: TransactionStarted, used: list[Terms]) -> None:
     r.transaction_id = event.transaction_id
     r.evidence = f"transaction {event.transaction_id}" + (", by a foreign token" if is_foreign else "")
     t.note("charger reports", r.evidence)
-    is_released = any(shows_release(event, t.start.reservation_id, terms) for terms in used)
+    # A frame whose answer is missing may have been read after the use.
+    is_released = r.observed is Observed.NOTHING or (
+        r.attempts.unanswered_count == 0
+        and any(shows_release(event, t.start.reservation_id, terms) for terms in used)
+    )
     r.observed = Observed.NOTHING if is_released else Observed.UNCERTAIN
     t.end(ReservationState.USED)
     if not is_released:
