@@ -93,6 +93,30 @@ def test_a_port_that_was_reserved_before_the_connection_broke_may_still_be() -> 
     assert isinstance(reserving.step, SendCancelReservation)
 
 
+def test_two_acceptances_of_different_terms_are_two_events() -> None:
+    """The gateway died after it had stored the first; the second had its id and was taken for a repeat."""
+    reserving = Reserving()
+    reserving.reserve()
+    first = _event_id(reserving)
+    reserving.answer(InDoubtDetail(cause="gateway_lost"))
+    reserving.skip(seconds=6)
+    reserving.look(route=ROUTE)
+    assert _event_id(reserving) == first
+    reserving.reserve(terms(hours=2))
+    assert _event_id(reserving) not in ("", first)
+
+
+def test_an_event_that_could_not_be_stored_keeps_its_id() -> None:
+    """It may have been stored all the same."""
+    reserving = Reserving()
+    reserving.reserve()
+    asked = _event_id(reserving)
+    reserving.answer(ACCEPTED.model_copy(update={"is_event_lost": True}))
+    step = reserving.step
+    assert isinstance(step, StoreEvents)
+    assert [event.event_id for event in step.events] == [asked]
+
+
 def test_a_use_before_the_charger_held_anything_needs_no_cancel() -> None:
     """One of the group charged where nothing was reserved yet: the end was awaited, at no port."""
     reserving = Reserving()

@@ -8,9 +8,9 @@ from workflows.messages import (
     InDoubtDetail,
     NotSentDetail,
     ReservationState,
+    ReserveNowInput,
     ReserveNowResult,
     ReserveStatus,
-    Terms,
 )
 from workflows.reservation.inputs import CancelOutcome, ReserveOutcome
 from workflows.reservation.record import CheckReason, Observed, UncertainRefusal, WaitsFor
@@ -58,7 +58,7 @@ def on_reserve_outcome(t: Transition, outcome: ReserveOutcome) -> None:
             t.hold(Observed.UNCERTAIN, terms)
             _on_no_answer(t, "ReserveNow", result)
         case ReserveNowResult():
-            _on_reserve_result(t, terms, result)
+            _on_reserve_result(t, outcome.argument, result)
 
 
 def on_cancel_outcome(t: Transition, outcome: CancelOutcome) -> None:
@@ -95,7 +95,7 @@ def refuse_unsent(t: Transition, answer: ReserveNowResult) -> None:
         r.uncertain_refusal = UncertainRefusal(answer=answer, again=False)
 
 
-def _on_reserve_result(t: Transition, terms: Terms, answer: ReserveNowResult) -> None:
+def _on_reserve_result(t: Transition, asked: ReserveNowInput, answer: ReserveNowResult) -> None:
     r = t.record
     if answer.error == _NOT_BOOTED:
         _wait_for_boot(t)
@@ -110,9 +110,9 @@ def _on_reserve_result(t: Transition, terms: Terms, answer: ReserveNowResult) ->
         return
     _note_answered(t)
     if answer.status is ReserveStatus.ACCEPTED:
-        _on_accepted(t, terms, answer)
+        _on_accepted(t, asked, answer)
     elif _may_hold(answer.error):
-        t.hold(Observed.UNCERTAIN, terms)
+        t.hold(Observed.UNCERTAIN, asked.terms)
         r.uncertain_refusal = UncertainRefusal(answer=answer, again=False)
     elif r.observed is Observed.NOTHING:
         _accept_refusal(t, answer)
@@ -122,8 +122,8 @@ def _on_reserve_result(t: Transition, terms: Terms, answer: ReserveNowResult) ->
         r.uncertain_refusal = UncertainRefusal(answer=answer, again=True)
 
 
-def _on_accepted(t: Transition, terms: Terms, answer: ReserveNowResult) -> None:
-    r = t.record
+def _on_accepted(t: Transition, asked: ReserveNowInput, answer: ReserveNowResult) -> None:
+    r, terms = t.record, asked.terms
     t.hold(Observed.HELD, terms)
     r.fallback, r.was_active = None, True
     r.status, r.evidence = ReserveStatus.ACCEPTED, RESERVE_ACCEPTED
@@ -132,7 +132,7 @@ def _on_accepted(t: Transition, terms: Terms, answer: ReserveNowResult) -> None:
     if r.state is not ReservationState.ACTIVE:
         t.enter(ReservationState.ACTIVE)
         if answer.is_event_lost:
-            t.add_webhook_event(EventType.RESERVATION_ACTIVE, terms)
+            t.add_webhook_event(EventType.RESERVATION_ACTIVE, terms, event_id=asked.event_id)
         else:  # the gateway stored it with the answer
             t.count_webhook_event(EventType.RESERVATION_ACTIVE)
     change, r.refused_change = r.refused_change, None

@@ -51,7 +51,7 @@ from workflows.reservation.steps import (
     WaitForCharger,
 )
 from workflows.reservation.transition import Transition
-from workflows.webhook_events import EventType, UnsubscribeInput, reservation_event_id
+from workflows.webhook_events import EventType, UnsubscribeInput, active_event_id
 
 FIRST_COMMAND_WITHIN = timedelta(seconds=60)  # update-with-start is not atomic: the update may never come
 STORE_EVENTS_AGAIN_AFTER = timedelta(seconds=30)
@@ -348,6 +348,7 @@ def _reserve(s: Situation) -> Step | None:
         return None
     policy, attempts = s.start.policy, r.attempts
     is_repeat = attempts.first_sent_at is not None
+    generation = attempts.generation if is_repeat else attempts.generation + 1
     return SendReserveNow(
         ReserveNowInput(
             charger_id=s.start.charger_id,
@@ -358,9 +359,9 @@ def _reserve(s: Situation) -> Step | None:
             call_timeout=policy.call_timeout,
             write_within=policy.write_within,
             first_run_id=s.first_run_id,
-            generation=attempts.generation if is_repeat else attempts.generation + 1,
+            generation=generation,
             is_repeat=is_repeat,
-            event_id=_active_event_id(s),
+            event_id=_active_event_id(s, generation, terms),
             event_at=max(s.now, r.latest_at or s.now),
             site_id=s.start.site_id,
         ),
@@ -370,12 +371,12 @@ def _reserve(s: Situation) -> Step | None:
     )
 
 
-def _active_event_id(s: Situation) -> str:
+def _active_event_id(s: Situation, generation: int, terms: Terms) -> str:
     """The id of the webhook event that an Accepted makes; empty while the reservation is active anyway."""
     if s.record.state is ReservationState.ACTIVE:
         return ""
     number = s.record.webhooks.counts.get(EventType.RESERVATION_ACTIVE, 0) + 1
-    return reservation_event_id(s.first_run_id, EventType.RESERVATION_ACTIVE, number)
+    return active_event_id(s.first_run_id, number, generation, terms)
 
 
 def _unsubscribe(s: Situation) -> Step | None:
