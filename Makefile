@@ -29,7 +29,7 @@ chaos: .venv/.dev ## Kill processes at random and let storms blow, for half an h
 	@$(BIN)/python -m launch.temporal_cli >/dev/null
 	@seed=$${CHAOS_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
 		echo "Sequences of events from seed $$seed; CHAOS_SEED=$$seed lives the same ones again"; \
-		$(BIN)/python -m pytest tests/workflows/test_model.py --hypothesis-profile=chaos --hypothesis-seed=$$seed
+		$(BIN)/python -m pytest tests/core/test_model.py tests/workflows/test_model.py --hypothesis-profile=chaos --hypothesis-seed=$$seed
 	@CHAOS=full $(BIN)/python -m pytest tests/chaos
 
 check: .venv/.dev ## Check format, lint, types and imports

@@ -6,11 +6,22 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 from directory import migrate
 from launch import ports
 from launch.temporal_cli import find_temporal_cli
 from tests import servers
+
+# `make chaos`; here, because pytest wants it known before it reads the tests.
+settings.register_profile(
+    "chaos",
+    max_examples=100,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 
 KEPT = frozenset({"BERTH_TEMPORAL_CLI"})
 """Says where a tool is, not how Berth behaves."""

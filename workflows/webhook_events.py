@@ -18,6 +18,7 @@ from workflows.messages import (
     ReservationState,
     ReserveNowInput,
     ReserveStatus,
+    Terms,
 )
 
 _OURS = UUID("6f2a2c0e-5d0b-4b57-9c43-0d4fb6f7a4b1")
@@ -118,6 +119,16 @@ def active_event(request: ReserveNowInput) -> WebhookEvent | None:
         expires_at=request.terms.expires_at,
         transaction_id=None,
     )
+
+
+def active_event_id(first_run_id: str, number: int, first_generation: int, terms: Terms) -> str:
+    """The id of the event that the charger accepted these terms.
+
+    They are in it, and the generation of the first frame, since the gateway may have stored an event whose
+    answer was lost: asked again it is the same one; other terms, or the number used anew, make another.
+    """
+    what = f"{first_generation} {terms.port_number} {instant(terms.expires_at)}"
+    return str(uuid5(_OURS, f"{first_run_id} {EventType.RESERVATION_ACTIVE} {number} {what}"))
 
 
 def reservation_event_id(first_run_id: str, event_type: EventType, number: int) -> str:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkipper, WorkflowEnvironment
@@ -14,16 +13,6 @@ from launch.temporal_cli import find_temporal_cli
 from launch.temporal_server import TemporalServer
 from tests.workflows.world import DEV_SERVER, SERVER_CONFIG, World
 from workflows.names import SEARCH_ATTRIBUTES
-
-# `make chaos`; here, because pytest wants it known before it reads the tests.
-settings.register_profile(
-    "chaos",
-    max_examples=100,
-    deadline=None,
-    database=None,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
 
 
 @pytest.fixture(scope="session")

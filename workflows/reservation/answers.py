@@ -8,9 +8,9 @@ from workflows.messages import (
     InDoubtDetail,
     NotSentDetail,
     ReservationState,
+    ReserveNowInput,
     ReserveNowResult,
     ReserveStatus,
-    Terms,
 )
 from workflows.reservation.inputs import CancelOutcome, ReserveOutcome
 from workflows.reservation.record import CheckReason, Observed, UncertainRefusal, WaitsFor
@@ -59,7 +59,7 @@ def on_reserve_outcome(t: Transition, outcome: ReserveOutcome) -> None:
             t.hold(Observed.UNCERTAIN, terms)
             _on_no_answer(t, "ReserveNow", result)
         case ReserveNowResult():
-            _on_reserve_result(t, terms, result)
+            _on_reserve_result(t, outcome.argument, result)
 
 
 def on_cancel_outcome(t: Transition, outcome: CancelOutcome) -> None:
@@ -96,13 +96,10 @@ def refuse_unsent(t: Transition, answer: ReserveNowResult) -> None:
         r.uncertain_refusal = UncertainRefusal(answer=answer, again=False)
 
 
-def _on_reserve_result(t: Transition, terms: Terms, answer: ReserveNowResult) -> None:
+def _on_reserve_result(t: Transition, asked: ReserveNowInput, answer: ReserveNowResult) -> None:
     r = t.record
     if answer.error == _NOT_BOOTED:
-        t.note("charger not ready", "sent again after its next boot")
-        r.reason, r.routing.waits_for, r.routing.waiting_since = "ChargerNotReady", WaitsFor.BOOT, t.now
-        r.attempts.unanswered_count += 1
-        _retry_later(t)
+        _wait_for_boot(t)
         return
     said = answer.status or f"CALLERROR {answer.error}"
     t.note(
@@ -114,9 +111,9 @@ def _on_reserve_result(t: Transition, terms: Terms, answer: ReserveNowResult) ->
         return
     _note_answered(t)
     if answer.status is ReserveStatus.ACCEPTED:
-        _on_accepted(t, terms, answer)
+        _on_accepted(t, asked, answer)
     elif _may_hold(answer.error):
-        t.hold(Observed.UNCERTAIN, terms)
+        t.hold(Observed.UNCERTAIN, asked.terms)
         r.uncertain_refusal = UncertainRefusal(answer=answer, again=False)
     elif r.observed is Observed.NOTHING:
         _accept_refusal(t, answer)
@@ -126,8 +123,8 @@ def _on_reserve_result(t: Transition, terms: Terms, answer: ReserveNowResult) ->
         r.uncertain_refusal = UncertainRefusal(answer=answer, again=True)
 
 
-def _on_accepted(t: Transition, terms: Terms, answer: ReserveNowResult) -> None:
-    r = t.record
+def _on_accepted(t: Transition, asked: ReserveNowInput, answer: ReserveNowResult) -> None:
+    r, terms = t.record, asked.terms
     t.hold(Observed.HELD, terms)
     r.fallback, r.was_active = None, True
     r.status, r.evidence = ReserveStatus.ACCEPTED, RESERVE_ACCEPTED
@@ -137,7 +134,7 @@ def _on_accepted(t: Transition, terms: Terms, answer: ReserveNowResult) -> None:
     if r.state is not ReservationState.ACTIVE:
         t.enter(ReservationState.ACTIVE)
         if answer.is_event_lost:
-            t.add_webhook_event(EventType.RESERVATION_ACTIVE, terms)
+            t.add_webhook_event(EventType.RESERVATION_ACTIVE, terms, event_id=asked.event_id)
         else:  # the gateway stored it with the answer
             t.count_webhook_event(EventType.RESERVATION_ACTIVE)
     change, r.refused_change = r.refused_change, None
@@ -172,6 +169,9 @@ def _accept_refusal(t: Transition, answer: ReserveNowResult) -> None:
 def _on_cancel_result(t: Transition, answer: CancelReservationResult) -> None:
     """Rejected means that the charger holds nothing under our number (OCPP 2.0.1 H02.FR.01)."""
     r, attempts = t.record, t.record.attempts
+    if answer.error == _NOT_BOOTED:
+        _wait_for_boot(t)
+        return
     t.note("charger answered", f"CancelReservation {answer.status or f'CALLERROR {answer.error}'}")
     is_removal = r.ending is not None and r.ending.state is ReservationState.REMOVED
     is_cancel = r.ending is not None and r.ending.state is ReservationState.CANCELLED
@@ -205,6 +205,17 @@ def _on_cancel_result(t: Transition, answer: CancelReservationResult) -> None:
         t.answer_cancels(CancelStatus.REJECTED, "UnknownReservation")
     elif r.ending is not None:
         r.evidence = f"CancelReservation {answer.status or answer.error}"
+
+
+def _wait_for_boot(t: Transition) -> None:
+    """It takes no commands yet, and did nothing."""
+    r = t.record
+    t.note("charger not ready", "sent again after its next boot")
+    if not r.state.is_end:
+        r.reason = "ChargerNotReady"
+    r.routing.waits_for, r.routing.waiting_since = WaitsFor.BOOT, t.now
+    r.attempts.unanswered_count += 1
+    _retry_later(t)
 
 
 def _note_answered(t: Transition) -> None:

@@ -130,10 +130,12 @@ def _use(t: Transition, event: TransactionStarted, used: list[Terms]) -> None:
     r.transaction_id = event.transaction_id
     r.evidence = f"transaction {event.transaction_id}" + (", by a foreign token" if is_foreign else "")
     t.note("charger reports", r.evidence)
-    # It may have begun just before the charger accepted a repeat, which holds the port anew.
+    # It may have begun just before the charger accepted a repeat, which holds the port anew; and a frame whose
+    # answer is missing may have been read after it.
     is_before_accepted = event.generation is not None and event.generation < r.attempts.accepted_generation
-    is_released = not is_before_accepted and any(
-        shows_release(event, t.start.reservation_id, terms) for terms in used
+    is_crossed = is_before_accepted or r.attempts.unanswered_count > 0
+    is_released = r.observed is Observed.NOTHING or (
+        not is_crossed and any(shows_release(event, t.start.reservation_id, terms) for terms in used)
     )
     r.observed = Observed.NOTHING if is_released else Observed.UNCERTAIN
     t.end(ReservationState.USED)

@@ -73,7 +73,8 @@ def _may_still_hold(t: Transition, view: PortView) -> bool:
     """Whether the charger may hold the reservation although its time is over."""
     r = t.record
     outlives = r.observed_terms is not None and r.observed_terms.expires_at > t.now
-    if r.observed is Observed.UNCERTAIN or _status(t, view) == "Reserved" or outlives:
+    # However old: a cancel too many does no harm.
+    if r.observed is Observed.UNCERTAIN or view.status == "Reserved" or outlives:
         return True
     # No port shows whether a reservation of any of them is still there, and some chargers expire none.
     return not r.has_port

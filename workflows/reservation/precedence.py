@@ -31,7 +31,7 @@ from workflows.reservation.steps import (
     Wait,
     WaitForCharger,
 )
-from workflows.webhook_events import EventType, UnsubscribeInput, reservation_event_id
+from workflows.webhook_events import EventType, UnsubscribeInput, active_event_id
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Situation:
         r = self.record
         moments = (
             self.deadline,
-            r.attempts.retry_at if self.needs_frame else None,
+            None if self.sends_frame or not self.needs_frame else r.attempts.retry_at,
             r.check.due_at if r.check is not None else None,
             r.webhooks.retry_at,
         )
@@ -121,7 +121,8 @@ def _store_events(s: Situation) -> Step | None:
     r = s.record
     if not r.webhooks.events or (r.is_over and r.is_subscribed):
         return None  # the removal of the subscription stores them as well
-    if r.webhooks.retry_at is not None and not s.is_due(r.webhooks.retry_at):
+    is_put_off = r.webhooks.retry_at is not None and not s.is_due(r.webhooks.retry_at)
+    if is_put_off and not r.state.is_end:
         return None
     return StoreEvents(tuple(r.webhooks.events), forever=r.state.is_end)
 
@@ -222,7 +223,7 @@ def _reserve(s: Situation) -> Step | None:
             first_run_id=s.first_run_id,
             generation=attempts.generation + 1,
             is_repeat=is_repeat,
-            event_id=_active_event_id(s),
+            event_id=_active_event_id(s, terms),
             event_at=max(s.now, r.latest_at or s.now),
             site_id=s.start.site_id,
         ),
@@ -232,12 +233,14 @@ def _reserve(s: Situation) -> Step | None:
     )
 
 
-def _active_event_id(s: Situation) -> str:
+def _active_event_id(s: Situation, terms: Terms) -> str:
     """The id of the webhook event that an Accepted makes; empty while the reservation is active anyway."""
+    attempts = s.record.attempts
     if s.record.state is ReservationState.ACTIVE:
         return ""
     number = s.record.webhooks.counts.get(EventType.RESERVATION_ACTIVE, 0) + 1
-    return reservation_event_id(s.first_run_id, EventType.RESERVATION_ACTIVE, number)
+    use = attempts.generation + 1 if attempts.first_sent_at is None else attempts.first_generation
+    return active_event_id(s.first_run_id, number, use, terms)
 
 
 def _unsubscribe(s: Situation) -> Step | None:

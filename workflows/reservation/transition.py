@@ -79,14 +79,15 @@ class Transition:
         event_type: EventType,
         terms: Terms | None,
         *,
+        event_id: str | None = None,
         evidence: str | None = None,
         transaction_id: str | None = None,
     ) -> None:
-        """Send webhooks what the record says now; evidence and transaction may be the event's own."""
+        """Send webhooks what the record says now; id, evidence and transaction may be the event's own."""
         r = self.record
         r.webhooks.events.append(
             WebhookEvent(
-                event_id=self.next_event_id(event_type),
+                event_id=event_id or self._next_event_id(event_type),
                 type=event_type,
                 at=self._shown_at(),
                 charger_id=self.start.charger_id,
@@ -103,8 +104,7 @@ class Transition:
         )
         self.count_webhook_event(event_type)
 
-    def next_event_id(self, event_type: EventType) -> str:
-        """The id of the next webhook event of this type."""
+    def _next_event_id(self, event_type: EventType) -> str:
         number = self.record.webhooks.counts.get(event_type, 0) + 1
         return reservation_event_id(self.first_run_id, event_type, number)
 
@@ -195,6 +195,7 @@ class Transition:
         r.desired, r.ending, r.fallback, r.refused_change, r.uncertain_refusal = None, None, None, None, None
         r.attempts.retry_at = None
         r.routing.waits_for = r.routing.waiting_since = None
+        r.reject_offline = False
         r.watch_until, r.watched_transaction, r.needs_cleanup_cancel = None, None, False
         self.clear_check()
         self.enter(state, reason)
