@@ -130,8 +130,8 @@ def _use(t: Transition, event: TransactionStarted, used: list[Terms]) -> None:
     r.transaction_id = event.transaction_id
     r.evidence = f"transaction {event.transaction_id}" + (", by a foreign token" if is_foreign else "")
     t.note("charger reports", r.evidence)
-    # It may have begun just before the charger accepted a repeat, which holds the port anew; and a frame whose
-    # answer is missing may have been read after it.
+    # It may have begun just before the charger accepted a repeat, and holds the port anew; a frame whose
+    # answer is missing may have been read after it, too.
     is_before_accepted = event.generation is not None and event.generation < r.attempts.accepted_generation
     is_crossed = is_before_accepted or r.attempts.unanswered_count > 0
     is_released = r.observed is Observed.NOTHING or (
