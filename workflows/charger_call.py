@@ -1,5 +1,6 @@
 """How workflows reach a charger: a look at it, and one frame by the gateway that holds its socket."""
 
+import contextlib
 from datetime import timedelta
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
+    FailureError,
     TimeoutError,
     TimeoutType,
     is_cancelled_exception,
@@ -46,14 +48,15 @@ DATABASE_AWAY = RetryPolicy(
 )
 
 
+class DatabaseAway(Exception):
+    """The database did not answer in the time of a local attempt."""
+
+
 async def look_at_charger(charger_id: int, port_number: int | None = None) -> PortView:
     """What the database knows of the charger and of that port; asked until it answers."""
     look = LookInput(charger_id=charger_id, port_number=port_number)
-    try:
+    with contextlib.suppress(DatabaseAway):
         return await ask_locally("LookAtCharger", look, PortView)
-    except ActivityError as error:
-        if is_cancelled_exception(error):
-            raise
     view: PortView = await workflow.execute_activity(
         "LookAtCharger",
         look,
@@ -66,17 +69,23 @@ async def look_at_charger(charger_id: int, port_number: int | None = None) -> Po
 
 
 async def ask_locally(activity: str, argument: BaseModel, result_type: type[_Result]) -> _Result:
-    """One short attempt of an activity in this very workflow task. Raises ActivityError.
+    """One short attempt of an activity in this very workflow task. Raises DatabaseAway.
 
     No more than one: all the while it holds the task, and with it a place that other workflows wait for.
     """
-    result: _Result = await workflow.execute_local_activity(
-        activity,
-        argument,
-        result_type=result_type,
-        schedule_to_close_timeout=_LOCAL_ATTEMPT,
-        retry_policy=_ONCE,
-    )
+    try:
+        result: _Result = await workflow.execute_local_activity(
+            activity,
+            argument,
+            result_type=result_type,
+            schedule_to_close_timeout=_LOCAL_ATTEMPT,
+            retry_policy=_ONCE,
+        )
+    except FailureError as error:
+        # Not ActivityError alone: a replay raises what that has for its cause (SDK 1.35).
+        if is_cancelled_exception(error):
+            raise
+        raise DatabaseAway from error
     return result
 
 

@@ -214,7 +214,7 @@ async def test_while_a_change_is_in_doubt_the_former_token_may_use_the_reservati
         "transaction_started",
         TransactionStarted(at=await world.now(), transaction_id="17", port_number=1, id_tag="FORMER"),
     )
-    assert (await world.handle.result()).state == ReservationState.USED
+    assert (await world.snapshot()).state == ReservationState.USED
 
 
 async def test_a_move_that_waits_for_the_charger_listens_at_the_port_it_still_holds(world: World) -> None:

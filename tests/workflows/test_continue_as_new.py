@@ -91,8 +91,8 @@ async def test_events_reach_the_new_run_under_the_name_of_the_first(world: World
     assert (snapshot.state, snapshot.violations) == (ReservationState.UNKNOWN, 1)
 
     await world.tell("transaction_started", used.model_copy(update={"first_run_id": first}))
-    ended = await world.handle.result()
-    assert (ended.state, ended.transaction_id) == (ReservationState.USED, "2")
+    used_up = await world.snapshot()
+    assert (used_up.state, used_up.transaction_id) == (ReservationState.USED, "2")
 
 
 async def test_a_cancel_in_doubt_goes_on_and_a_reserve_waits_behind_it(world: World) -> None:

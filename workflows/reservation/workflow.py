@@ -20,6 +20,7 @@ from workflows.background import Background
 from workflows.charger_call import (
     DATABASE_AWAY,
     STATEMENT_WITHIN,
+    DatabaseAway,
     ask_locally,
     cancel_reservation,
     reserve_now,
@@ -289,11 +290,8 @@ class ReservationWorkflow:
     async def _ask_database(self, activity: str, argument: BaseModel, result_type: type[_T]) -> _T | None:
         """One local attempt; while the database is away, an ordinary activity that an input interrupts."""
         if not self._background.has(argument):
-            try:
+            with contextlib.suppress(DatabaseAway):
                 return await ask_locally(activity, argument, result_type)
-            except ActivityError as error:
-                if is_cancelled_exception(error):
-                    raise
         summary = "the database does not answer"
         asking = self._background.start(
             activity,
