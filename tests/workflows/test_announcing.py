@@ -6,7 +6,7 @@ from datetime import timedelta
 from tests.workflows.test_use import charge
 from tests.workflows.world import OCCUPIED, SILENCE, UNKNOWN_ID, World
 from workflows.messages import CancelStatus, ChargerBooted, ReservationState, ReserveStatus
-from workflows.webhook_events import EventType, reservation_event_id
+from workflows.webhook_events import active_event_id
 
 
 async def first_run_id(world: World) -> str:
@@ -20,7 +20,7 @@ async def test_a_reservation_that_is_cancelled_tells_of_its_beginning_and_its_en
     await world.handle.result()
     active, cancelled = world.charger.announced
     assert world.charger.events == ["reservation.active", "reservation.cancelled"]
-    assert active.event_id == reservation_event_id(await first_run_id(world), EventType.RESERVATION_ACTIVE, 1)
+    assert active.event_id == active_event_id(await first_run_id(world), 1, 1, world.terms())
     assert (active.charger_id, active.reservation_id, active.port_id) == (1, 7, 11)
     assert (active.state, active.status) == (ReservationState.ACTIVE, ReserveStatus.ACCEPTED)
     assert active.expires_at == world.terms().expires_at
