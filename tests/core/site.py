@@ -370,7 +370,8 @@ class Site:
 
     def come_right(self) -> None:
         """Nothing is in the way any more, and everybody has left."""
-        self.is_thinking = False
+        if self.is_thinking:
+            self.let_the_charger_think()
         self.plan.clear()
         if not self.is_online:
             self.reconnect()

@@ -12,6 +12,7 @@ from tests.core.situations import (
     terms,
 )
 from workflows.messages import (
+    CancelAnswer,
     CancelReservationResult,
     ChargerConnected,
     InDoubtDetail,
@@ -21,6 +22,7 @@ from workflows.messages import (
     TransactionEnded,
     TransactionStarted,
 )
+from workflows.reservation.effects import Answer
 from workflows.reservation.inputs import EventsStored, ReserveCommand
 from workflows.reservation.steps import (
     SendCancelReservation,
@@ -157,6 +159,24 @@ def test_events_that_could_not_be_stored_are_stored_before_the_run_closes() -> N
     assert isinstance(step, StoreEvents)
     assert len(step.events) == 2
     assert step.forever
+
+
+def test_what_a_charger_holds_that_died_of_our_frames_is_not_known() -> None:
+    """Given up, reserved anew and cancelled: the cancel was Accepted, and the charger went on holding."""
+    reserving = Reserving()
+    reserving.reserve()
+    reserving.answer(ACCEPTED)
+    reserving.cancel()
+    for epoch in (4, 5, 6):
+        reserving.answer(InDoubtDetail(cause="socket_closed"))
+        reserving.tell(ChargerConnected(at=NOW, route=Route(queue="gateway-a", epoch=epoch), epoch=epoch))
+    assert reserving.state == "failed"
+    reserving.reserve()
+    answers = [effect.answer for effect in reserving.cancel() if isinstance(effect, Answer)]
+    assert not any(isinstance(answer, CancelAnswer) for answer in answers)
+    reserving.settle()
+    reserving.decide()
+    assert isinstance(reserving.step, SendCancelReservation)
 
 
 def _start(**details: object) -> TransactionStarted:

@@ -105,6 +105,10 @@ def test_what_a_reservation_says_is_so() -> None:
     @chosen
     @given(script=scripts(length))
     def live(script: Script) -> None:
-        Sequence(script).live()
+        try:
+            Sequence(script).live()
+        except AssertionError as error:
+            error.add_note(f"Lived: {script}")
+            raise
 
     live()

@@ -261,9 +261,9 @@ def _retry_later(t: Transition) -> None:
 
 
 def _give_up(t: Transition, action: str) -> None:
-    """A charger that dies of our frame is let alone."""
+    """A charger that dies of our frame is let alone. What it holds is not known: who reserves anew asks."""
     r = t.record
-    r.observed, r.needs_cleanup_cancel = Observed.NOTHING, False
+    r.observed, r.needs_cleanup_cancel = Observed.UNCERTAIN, False
     evidence = f"{MAX_EARLY_DISCONNECTS} sockets died on {action}"
     if r.state.is_end:
         r.watch_until = None

@@ -315,13 +315,15 @@ class ReservationWorkflow:
 
     async def _announce(self, argument: AnnounceInput, forever: bool) -> bool:
         """Whether the events are stored. Not a local activity: callers' answers would leave only after it."""
+        storing = workflow.start_activity(
+            "Announce",
+            argument,
+            start_to_close_timeout=_ANNOUNCE_ATTEMPT,
+            retry_policy=DATABASE_AWAY if forever else _TWICE,
+        )
+        await self._wait(storing.done, None, "", may_continue=False)
         try:
-            await workflow.execute_activity(
-                "Announce",
-                argument,
-                start_to_close_timeout=_ANNOUNCE_ATTEMPT,
-                retry_policy=DATABASE_AWAY if forever else _TWICE,
-            )
+            await storing
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
