@@ -188,6 +188,7 @@ def _on_cancel_result(t: Transition, answer: CancelReservationResult) -> None:
     # Rejected after a lost answer: the first attempt may have done it.
     accepted = answer.status is CancelStatus.ACCEPTED or attempts.is_cancel_unanswered
     was_certain = r.observed is Observed.HELD
+    r.stirred_at = t.now
     r.observed, attempts.is_cancel_unanswered = Observed.NOTHING, False
     if r.state.is_end:
         r.needs_cleanup_cancel = False

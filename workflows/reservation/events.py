@@ -31,6 +31,7 @@ def on_event(t: Transition, event: Event) -> None:
     if 0 < event.event_id <= r.last_event_id:
         return
     r.last_event_id = max(r.last_event_id, event.event_id)
+    r.stirred_at = t.now
     _notice_socket(t, event.epoch)
     if isinstance(event, ChargerConnected):
         _on_connected(t, event)

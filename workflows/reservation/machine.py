@@ -39,11 +39,6 @@ from workflows.reservation.transition import Transition
 FIRST_COMMAND_WITHIN = timedelta(seconds=60)  # update-with-start is not atomic: the update may never come
 STORE_EVENTS_AGAIN_AFTER = timedelta(seconds=30)
 
-# The charger reports something right after our last frame or a use: its port is free, busy, free again.
-_ENDS_THAT_STIR_CHARGERS = frozenset(
-    {ReservationState.USED, ReservationState.CANCELLED, ReservationState.REMOVED}
-)
-
 
 class ReservationMachine:
     """One reservation. `apply` what it is told, then perform `next_step` and apply its outcome."""
@@ -142,8 +137,8 @@ def _on_stored(t: Transition, input: EventsStored | Unsubscribed) -> None:
     r = t.record
     if isinstance(input, Unsubscribed):
         r.is_subscribed = False
-        if r.state in _ENDS_THAT_STIR_CHARGERS:
-            r.quiet_until = t.now + t.policy.quiet
+        if r.stirred_at is not None:
+            r.quiet_until = r.stirred_at + t.policy.quiet
     elif not input.succeeded:
         r.webhooks.retry_at = t.now + STORE_EVENTS_AGAIN_AFTER
         return

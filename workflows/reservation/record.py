@@ -154,6 +154,9 @@ class ReservationRecord(BaseModel):
     watch_until: datetime | None = None  # the charger may still report, or hold, something
     watched_transaction: str | None = None  # the use whose end is waited for
     needs_cleanup_cancel: bool = False
+    stirred_at: datetime | None = (
+        None  # when it last reported, or gave up, something: more may follow at once
+    )
     quiet_until: datetime | None = None  # events that were on their way may still come in
 
     # Callers and webhooks
