@@ -146,6 +146,17 @@ def test_a_second_reservation_accepted_on_the_port_puts_the_first_in_doubt_and_i
     assert (reserving.state, reserving.machine.record.reason) == ("removed", "ReservedByOther")
 
 
+@pytest.mark.parametrize("answer", [CANCELLED, NO_SUCH_ID])
+def test_a_cancel_of_it_meanwhile_is_told_that_it_was_lost(answer: CancelReservationResult) -> None:
+    reserving = active()
+    reserving.tell(PortReservedByOther(at=NOW, port_number=1))
+    reserving.cancel()
+    reserving.answer(answer)
+    (told,) = answers(reserving.decide())
+    assert (told.status, told.reason) == (CancelStatus.REJECTED, "ReservedByOther")
+    assert reserving.state == "removed"
+
+
 def test_a_driver_of_the_first_who_comes_all_the_same_has_used_it() -> None:
     reserving = active()
     reserving.tell(

@@ -49,12 +49,13 @@ def test_available_after_an_outage_is_no_card_that_was_shown() -> None:
     assert reserving.state == "active"
 
 
-def test_a_charger_that_was_away_and_reports_nothing_is_asked() -> None:
+def test_a_charger_that_was_away_and_reports_nothing_has_nothing_to_report() -> None:
     reserving = active()
     reserving.tell(ChargerConnected(at=NOW, route=NEWER_ROUTE, epoch=4))
     reserving.skip(seconds=61)
     reserving.look(route=NEWER_ROUTE, status="Reserved")
-    assert isinstance(reserving.step, SendReserveNow)
+    assert reserving.machine.record.check is None
+    assert not isinstance(reserving.step, SendReserveNow)
 
 
 def test_a_boot_clears_a_fault_that_was_seen_before_it() -> None:

@@ -191,6 +191,19 @@ def test_a_use_in_time_is_taken_for_a_day_also_after_the_cleanup(answer: Any) ->
     assert reserving.state == "used"
 
 
+@pytest.mark.parametrize("named", [{"id_tag": "CARD"}, {"reservation_id": 7}])
+def test_what_began_offline_after_the_expiry_is_no_use_also_if_it_names_the_number(
+    named: dict[str, Any],
+) -> None:
+    reserving = active()
+    reserving.skip(hours=1, seconds=31)
+    reserving.look(route=None)
+    reserving.settle()
+    reserving.skip(hours=3)
+    starts(reserving, offline=True, started_at=NOW + timedelta(hours=2), **named)
+    assert reserving.state == "expired"
+
+
 def test_a_use_that_began_too_late_is_none_though_it_is_reported_while_we_watch() -> None:
     reserving = active()
     reserving.skip(hours=1, seconds=31)

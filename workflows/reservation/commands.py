@@ -51,7 +51,8 @@ def apply_reserve(t: Transition, request: ReserveRequest) -> None:
 def apply_cancel(t: Transition, note: str = "") -> None:
     """Desire nothing any more; a cancel covers the reserves before it."""
     t.note("cancel requested", note)
-    t.release(ReservationState.CANCELLED)
+    if t.record.ending is None or not t.record.ending.is_lost:
+        t.release(ReservationState.CANCELLED)
 
 
 def begin_anew(t: Transition) -> None:

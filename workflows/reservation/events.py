@@ -219,7 +219,7 @@ def _on_port_reserved_by_other(t: Transition, event: PortReservedByOther) -> Non
     r.observed = Observed.UNCERTAIN
     if r.desired is not None and r.desired.port_number == event.port_number:
         t.enter(ReservationState.UNKNOWN, "ReservedByOther")
-        t.release(ReservationState.REMOVED, "ReservedByOther")
+        t.release(ReservationState.REMOVED, "ReservedByOther", is_lost=True)
 
 
 def _on_reservation_ended(t: Transition, event: ReservationEnded) -> None:

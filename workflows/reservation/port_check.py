@@ -109,6 +109,8 @@ def _evaluate(t: Transition, check: PendingCheck, view: PortView) -> None:
             check.due_at = plug_in_by
         else:
             _remove_consumed(t)
+    elif status is None and check.reason is CheckReason.RECONNECTED:
+        t.clear_check()  # a charger reports what changed while it was away (OCPP 1.6 §4.9); nothing did
     elif (
         status in ("Available", None)
         or not r.has_port

@@ -62,6 +62,7 @@ class Ending(BaseModel):
 
     state: ReservationState
     reason: str | None = None
+    is_lost: bool = False  # the charger gave the port to somebody else: no cancel ends it otherwise
 
 
 class UncertainRefusal(BaseModel):

@@ -120,12 +120,12 @@ class Transition:
 
     # --- what is desired, what is held --------------------------------------------------------------------
 
-    def release(self, state: ReservationState, reason: str | None = None) -> None:
+    def release(self, state: ReservationState, reason: str | None = None, *, is_lost: bool = False) -> None:
         """Desire nothing any more; the reservation ends as `state` once the charger holds nothing."""
         r = self.record
         r.desired, r.fallback, r.uncertain_refusal, r.refused_change = None, None, None, None
         r.attempts.retry_at = None
-        r.ending, r.reject_offline = Ending(state=state, reason=reason), False
+        r.ending, r.reject_offline = Ending(state=state, reason=reason, is_lost=is_lost), False
         self.clear_check()
 
     def hold(self, observed: Observed, terms: Terms) -> None:

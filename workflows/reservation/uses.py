@@ -35,26 +35,30 @@ class Window:
         years long gone, and then the time of receipt counts.
         """
         if not event.offline:
-            return not self.has_ended or event.at <= expires_at + self.skew
-        began = event.started_at
-        if began is None or began.year < _CLOCK_UNSET_BEFORE:
-            began = event.at
-        return self.first_sent_at - self.skew <= began <= expires_at + self.skew
+            return self.is_in_time(event, expires_at)
+        return self.first_sent_at - self.skew <= _began_at(event) and self.is_in_time(event, expires_at)
+
+    def is_in_time(self, event: TransactionStarted, expires_at: datetime) -> bool:
+        """Whether it did not begin too late. While the reservation lives nothing live is too late."""
+        is_live = not event.offline and not self.has_ended
+        return is_live or _began_at(event) <= expires_at + self.skew
 
 
 def judge(event: TransactionStarted, reservation_id: int, terms: Terms, window: Window) -> Verdict:
     """Attribute a transaction to the reservation `reservation_id` with `terms`.
 
     Our number decides, whoever the token and whatever the charger's clock (OCPP 1.6 §4.8, 2.0.1 E01.FR.13),
-    unless the transaction had begun before we asked. Numbers 0, -1 and nobody's, and none, prove nothing:
-    then the token or its group decides, at the reserved port or anywhere for a whole-charger reservation.
-    A foreign token without a number at the reserved port is a violation.
+    unless the transaction had begun before we asked; or after the expiry, of a reservation that has expired.
+    Numbers 0, -1 and nobody's, and none, prove nothing: then the token or its group decides, at the reserved
+    port or anywhere for a whole-charger reservation. A foreign token without a number at the reserved port is
+    a violation.
     """
     if event.is_known:
         return Verdict.NOTHING
     if event.reservation_id is not None and event.reservation_id > 0:
         if event.reservation_id == reservation_id:
-            return Verdict.USED
+            is_late = window.has_ended and not window.is_in_time(event, terms.expires_at)
+            return Verdict.NOTHING if is_late else Verdict.USED
         if event.is_id_live:
             return Verdict.NOTHING
     if terms.port_number not in (None, event.port_number):
@@ -65,6 +69,14 @@ def judge(event: TransactionStarted, reservation_id: int, terms: Terms, window: 
     if is_ours(event, terms):
         return Verdict.USED if fits else Verdict.UNEXPLAINED
     return Verdict.VIOLATED if fits and terms.port_number is not None else Verdict.NOTHING
+
+
+def _began_at(event: TransactionStarted) -> datetime:
+    """By its own time stamp if it was queued, unless its charger never learned the time."""
+    began = event.started_at
+    if not event.offline or began is None or began.year < _CLOCK_UNSET_BEFORE:
+        return event.at
+    return began
 
 
 def is_ours(event: TransactionStarted, terms: Terms) -> bool:
