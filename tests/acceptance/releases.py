@@ -24,6 +24,7 @@ CODE = (
     "webhooks",
     "workflows",
     "cli.py",
+    "pyproject.toml",  # says which release it is
     "settings.py",
     "tls.py",
     "worker.py",

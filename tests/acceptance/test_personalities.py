@@ -88,6 +88,7 @@ MAKES: dict[tuple[str, Version], Make] = {
         holds=False,
         answer_to_second="Accepted",
         keeps_first=False,
+        cancel_of_first="removed",
         frames_after_restart=("ReserveNow",),
         stranger="violates",
         frames_after_stranger=("ReserveNow",),
