@@ -47,8 +47,12 @@ def test_every_state_is_told_with_what_may_follow_it() -> None:
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: str(history.stem))
 def test_states_followed_one_another_as_told(history: Any) -> None:
     told = {row[0].strip("`"): words(row[2].rstrip("|")) for row in rows(STATES, "state")}
-    entered = list(_states(json.loads(history.read_text("utf-8"))))
+    recorded = json.loads(history.read_text("utf-8"))
+    entered = list(_states(recorded))
     assert entered
+    begun = recorded["events"][0]["workflowExecutionStartedEventAttributes"]
+    if begun.get("continuedExecutionRunId"):
+        del entered[0]  # it had entered others in the run before
     for before, after in pairwise(entered):
         assert after == before or after in told[before], f"{before} → {after}"
 

@@ -260,6 +260,7 @@ class World:
                 charger.announce,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),
+            debug_mode=True,  # else a busy machine looks like a deadlock: two seconds of wall clock
         )
 
     @asynccontextmanager

@@ -35,13 +35,15 @@ class Window:
         years long gone, and then the time of receipt counts.
         """
         if not event.offline:
-            return self.is_in_time(event, expires_at)
-        return self.first_sent_at - self.skew <= _began_at(event) and self.is_in_time(event, expires_at)
+            return not self.has_ended or event.at <= expires_at + self.skew
+        return self.first_sent_at - self.skew <= _by_its_clock(event) <= expires_at + self.skew
 
-    def is_in_time(self, event: TransactionStarted, expires_at: datetime) -> bool:
-        """Whether it did not begin too late. While the reservation lives nothing live is too late."""
-        is_live = not event.offline and not self.has_ended
-        return is_live or _began_at(event) <= expires_at + self.skew
+    def names_in_time(self, event: TransactionStarted, expires_at: datetime) -> bool:
+        """Whether a transaction that names our number did not begin after the reservation had expired.
+
+        OCPP 1.6 does not mark what comes from a queue, so here its own time counts, live or not.
+        """
+        return not self.has_ended or _by_its_clock(event) <= expires_at + self.skew
 
 
 def judge(event: TransactionStarted, reservation_id: int, terms: Terms, window: Window) -> Verdict:
@@ -57,8 +59,7 @@ def judge(event: TransactionStarted, reservation_id: int, terms: Terms, window: 
         return Verdict.NOTHING
     if event.reservation_id is not None and event.reservation_id > 0:
         if event.reservation_id == reservation_id:
-            is_late = window.has_ended and not window.is_in_time(event, terms.expires_at)
-            return Verdict.NOTHING if is_late else Verdict.USED
+            return Verdict.USED if window.names_in_time(event, terms.expires_at) else Verdict.NOTHING
         if event.is_id_live:
             return Verdict.NOTHING
     if terms.port_number not in (None, event.port_number):
@@ -71,12 +72,10 @@ def judge(event: TransactionStarted, reservation_id: int, terms: Terms, window: 
     return Verdict.VIOLATED if fits and terms.port_number is not None else Verdict.NOTHING
 
 
-def _began_at(event: TransactionStarted) -> datetime:
-    """By its own time stamp if it was queued, unless its charger never learned the time."""
+def _by_its_clock(event: TransactionStarted) -> datetime:
+    """When it began by its charger's clock, or by its receipt if that never learned the time."""
     began = event.started_at
-    if not event.offline or began is None or began.year < _CLOCK_UNSET_BEFORE:
-        return event.at
-    return began
+    return event.at if began is None or began.year < _CLOCK_UNSET_BEFORE else began
 
 
 def is_ours(event: TransactionStarted, terms: Terms) -> bool:
