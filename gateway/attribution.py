@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from directory import EventSubscription, ReportedStart
 
+_CLOCK_UNSET_BEFORE = 2020
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -106,6 +107,8 @@ def _is_at_port_of(one: EventSubscription, start: Start) -> bool:
 
 def _is_in_time(one: EventSubscription, start: Start, reported: ReportedStart, tolerance: timedelta) -> bool:
     """Whether it can have used up this reservation: a live transaction now, a queued one when it began."""
-    began_at = (start.started_at or reported.at) if start.offline else reported.at
+    # A charger that never learned the time reports years long gone: then the receipt counts.
+    knows_time = start.started_at is not None and start.started_at.year >= _CLOCK_UNSET_BEFORE
+    began_at = start.started_at if start.offline and start.started_at and knows_time else reported.at
     is_after_asking = not start.offline or one.asked_at is None or one.asked_at - tolerance <= began_at
     return is_after_asking and began_at <= one.expires_at + tolerance

@@ -230,7 +230,7 @@ class Driver:
             self.closed_as, self._loop = self._machine.snapshot(), None
         except ContinuedAsNewError:
             assert self._machine is not None
-            self._begin(self._machine.record.model_dump(mode="json"))
+            self._begin(self._machine.carried())
 
     def _begin(self, carried: dict[str, Any] | None) -> None:
         assert not self._inputs
@@ -397,7 +397,7 @@ class Driver:
 
     def _may_continue(self) -> bool:
         assert self._machine is not None
-        return self._is_long and self._machine.may_continue_as_new and not self._open
+        return self._is_long and not self._open
 
     def _wait(
         self,

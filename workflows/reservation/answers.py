@@ -85,10 +85,14 @@ def on_cancel_outcome(t: Transition, outcome: CancelOutcome) -> None:
 def refuse_unsent(t: Transition, answer: ReserveNowResult) -> None:
     """Berth itself refused: whatever the charger holds, it goes on holding."""
     r = t.record
+    held, former = r.observed_terms, r.fallback
+    is_move = held is not None and r.desired is not None and held.port_number != r.desired.port_number
+    if is_move and r.observed is Observed.UNCERTAIN:
+        former = held  # what may be held elsewhere stays as uncertain as it was
     if r.observed is Observed.NOTHING:
         _accept_refusal(t, answer)
-    elif r.fallback is not None:
-        r.desired, r.fallback = r.fallback, None
+    elif former is not None:
+        r.desired, r.fallback = former, None
         t.note("change refused", "the former reservation stays")
         t.show_terms(r.desired)
         t.answer_reserves(status_of(answer), reason_of(answer))
@@ -128,8 +132,10 @@ def _on_accepted(t: Transition, asked: ReserveNowInput, answer: ReserveNowResult
     t.hold(Observed.HELD, terms)
     r.fallback, r.was_active = None, True
     r.status, r.evidence = ReserveStatus.ACCEPTED, RESERVE_ACCEPTED
-    r.is_status_stale, r.possible_use = False, None
+    r.possible_use = None
     r.attempts.accepted_generation = r.attempts.generation
+    if asked.event_id and asked.event_at is not None:  # the gateway stored an event of that instant
+        r.latest_at = max(r.latest_at or asked.event_at, asked.event_at)
     t.clear_check()
     if r.state is not ReservationState.ACTIVE:
         t.enter(ReservationState.ACTIVE)
@@ -240,7 +246,7 @@ def _on_not_sent(t: Transition, why: NotSentDetail) -> None:
 
 
 def _on_no_answer(t: Transition, action: str, why: InDoubtDetail) -> None:
-    """Written, and no answer came: in doubt is not refused (ocpp.md §9.2)."""
+    """Written, and no answer came: in doubt is not refused."""
     r, attempts = t.record, t.record.attempts
     t.note("answer lost", f"{action}: {why.cause.replace('_', ' ')}")
     attempts.unanswered_count += 1

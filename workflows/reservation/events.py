@@ -93,6 +93,8 @@ def _on_booted(t: Transition) -> None:
     t.note("charger restarted")
     if r.routing.waits_for is WaitsFor.BOOT:
         r.attempts.retry_at = None
+    if r.watched_transaction is not None:
+        _end_watched_use(t)
     _forget_observations(t, CheckReason.RESTARTED)
 
 
@@ -102,6 +104,13 @@ def _on_booted(t: Transition) -> None:
 def _on_transaction_started(t: Transition, event: TransactionStarted) -> None:
     r = t.record
     first_sent_at = r.attempts.first_sent_at
+    terms = r.observed_terms
+    if (
+        r.watched_transaction not in (None, event.transaction_id)
+        and terms is not None
+        and event.port_number == terms.port_number
+    ):
+        _end_watched_use(t)  # a port charges one car at a time: the end of ours was lost
     if first_sent_at is None or r.state is ReservationState.USED or (r.state.is_end and r.is_over):
         return
     window = Window(first_sent_at, t.policy.expiry_grace, has_ended=r.state.is_end)
@@ -121,7 +130,7 @@ def _on_transaction_started(t: Transition, event: TransactionStarted) -> None:
         case Verdict.UNEXPLAINED:
             t.note("transaction unexplained", f"transaction {event.transaction_id}, its time does not fit")
             r.possible_use = PossibleUse(transaction_id=event.transaction_id, is_unexplained=True)
-        case Verdict.UNDECIDED:
+        case Verdict.UNDECIDED if r.possible_use is None or r.possible_use.has_ended:
             r.possible_use = PossibleUse(transaction_id=event.transaction_id, is_unexplained=False)
 
 
@@ -145,6 +154,11 @@ def _use(t: Transition, event: TransactionStarted, used: list[Terms]) -> None:
         r.watched_transaction = event.transaction_id
 
 
+def _end_watched_use(t: Transition) -> None:
+    t.note("making sure", "the use did not show that the charger let the reservation go")
+    t.record.watched_transaction, t.record.needs_cleanup_cancel = None, True
+
+
 def _violate(t: Transition, event: TransactionStarted) -> None:
     r = t.record
     r.violations += 1
@@ -162,8 +176,7 @@ def _violate(t: Transition, event: TransactionStarted) -> None:
 def _on_transaction_ended(t: Transition, event: TransactionEnded) -> None:
     r = t.record
     if event.transaction_id == r.watched_transaction:
-        t.note("making sure", "the use did not show that the charger let the reservation go")
-        r.watched_transaction, r.needs_cleanup_cancel = None, True
+        _end_watched_use(t)
     if event.transaction_id == r.foreign_transaction:
         r.foreign_transaction = None
         if r.is_in_place:
@@ -175,6 +188,8 @@ def _on_transaction_ended(t: Transition, event: TransactionEnded) -> None:
             r.possible_use = None
             if r.is_in_place:
                 t.schedule_check(CheckReason.FOREIGN_USE)
+        elif r.is_in_place and r.check is not None:
+            t.schedule_check(r.check.reason)  # the look that was due meanwhile
 
 
 # --- the port, and the reservation itself ---------------------------------------------------------------
@@ -182,14 +197,16 @@ def _on_transaction_ended(t: Transition, event: TransactionEnded) -> None:
 
 def _on_port_status(t: Transition, event: PortStatusChanged) -> None:
     r = t.record
-    if r.observed_terms is None or event.port_number != r.observed_terms.port_number:
+    if r.observed_terms is None or r.observed_terms.port_number not in (None, event.port_number):
         return
     if event.epoch is not None and event.epoch < r.routing.socket_epoch:
         return  # of an earlier socket
-    r.is_status_stale = False
+    is_first, r.is_status_stale = r.is_status_stale, False
+    if r.observed_terms.port_number is None:
+        return  # no port shows it; that there was a report is all
     if event.status != event.before:
         t.note("port status", event.status)
-    if "Reserved" in (event.before, event.status):
+    if event.status == "Reserved" or (event.before == "Reserved" and not is_first):
         r.was_shown_reserved = True
     if not r.is_in_place:
         return

@@ -6,6 +6,8 @@ an event or a look means stands in the files named for them, and they write one 
 
 from datetime import datetime, timedelta
 
+from pydantic import JsonValue
+
 from workflows.messages import (
     Event,
     ReservationStart,
@@ -30,7 +32,7 @@ from workflows.reservation.inputs import (
 )
 from workflows.reservation.precedence import PRECEDENCE, Situation
 from workflows.reservation.record import Observed, ReservationRecord
-from workflows.reservation.requests import Requests
+from workflows.reservation.requests import OpenRequest, Requests
 from workflows.reservation.steps import (
     Step,
 )
@@ -49,6 +51,9 @@ class ReservationMachine:
             ReservationRecord() if start.carried is None else ReservationRecord.model_validate(start.carried)
         )
         self.requests = Requests()
+        if self.record.behind_end is not None:
+            self.requests.queue.append(OpenRequest(ReserveCommand(self.record.behind_end)))
+            self.record.behind_end = None
         self._first_run_id = first_run_id
         self._idle_until = now + FIRST_COMMAND_WITHIN
 
@@ -87,10 +92,15 @@ class ReservationMachine:
         situation = Situation(self.start, self._first_run_id, self.record, now, self._idle_until)
         return next(step for row in PRECEDENCE if (step := row.step(situation)) is not None)
 
-    @property
-    def may_continue_as_new(self) -> bool:
-        """Whether the record says it all: no command waits for its turn."""
-        return not self.requests.queue
+    def carried(self) -> dict[str, JsonValue]:
+        """The record for the run that continues this one, when no caller waits any more.
+
+        Of the commands behind an end that is under way the last one covers those before it.
+        """
+        queue = self.requests.queue
+        last = queue[-1].command if queue else None
+        self.record.behind_end = last.request if isinstance(last, ReserveCommand) else None
+        return self.record.model_dump(mode="json")
 
     def snapshot(self) -> Snapshot:
         """The reservation as it stands."""

@@ -13,7 +13,8 @@ def on_expiry(t: Transition, view: PortView) -> None:
     Where the charger may still hold it, or report a use in time, the run stays and watches.
     """
     r = t.record
-    expects_more = view.route is None or view.events_waiting or _may_still_hold(t, view)
+    is_settled = view.route is not None and view.ready_for >= t.policy.settle
+    expects_more = not is_settled or view.events_waiting or _may_still_hold(t, view)
     expire(t)
     if expects_more:
         r.watch_until = t.now + t.policy.linger
@@ -109,7 +110,7 @@ def _evaluate(t: Transition, check: PendingCheck, view: PortView) -> None:
             check.due_at = plug_in_by
         else:
             _remove_consumed(t)
-    elif status is None and check.reason is CheckReason.RECONNECTED:
+    elif r.is_status_stale and check.reason is CheckReason.RECONNECTED:
         t.clear_check()  # a charger reports what changed while it was away (OCPP 1.6 §4.9); nothing did
     elif (
         status in ("Available", None)
@@ -129,7 +130,7 @@ def _status(t: Transition, view: PortView) -> str | None:
 
 
 def _ask_again(t: Transition, check: PendingCheck) -> None:
-    """The same ReserveNow again: the charger knows (ocpp.md §9.2)."""
+    """The same ReserveNow again: the charger knows."""
     t.note("asking again", f"after {check.reason}")
     t.clear_check()
     t.record.observed = Observed.UNCERTAIN

@@ -73,7 +73,7 @@ class Situation:
         if self.now >= r.desired.expires_at:
             return False  # chargers make anything of an expiry in the past: our clock ends it soon
         possible = r.possible_use
-        if possible is not None and not possible.has_ended and r.observed is Observed.UNCERTAIN:
+        if possible is not None and not possible.has_ended:
             return False  # nothing is sent over a transaction that may be a use
         return r.in_force != r.desired
 
@@ -93,7 +93,7 @@ class Situation:
 
     @property
     def is_move(self) -> bool:
-        """Whether the desired port is another one; some chargers would hold both (ocpp.md §9.2)."""
+        """Whether the desired port is another one; some chargers would hold both."""
         r = self.record
         if r.desired is None or r.observed_terms is None:
             return False

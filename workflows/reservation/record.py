@@ -10,6 +10,7 @@ from workflows.messages import (
     ReservationState,
     ReserveAnswer,
     ReserveNowResult,
+    ReserveRequest,
     ReserveStatus,
     Route,
     Terms,
@@ -54,6 +55,7 @@ class PendingCheck(BaseModel):
     since: datetime  # of this reason
     due_at: datetime | None = None  # None: when the charger reports again
     put_off_since: datetime | None = None  # reports that keep coming put it off, but not for ever
+    absences: int = 0  # how often the charger was away for long when it was due
     offline_at: datetime | None = None  # it was due, and the charger away
 
 
@@ -163,6 +165,7 @@ class ReservationRecord(BaseModel):
     # Callers and webhooks
     reserve_requests: dict[str, ReserveAnswer | None] = {}  # the latest, by their ids; None: not final
     cancel_requests: dict[str, CancelAnswer | None] = {}
+    behind_end: ReserveRequest | None = None  # waits, in a run that continued, for the end under way
     webhooks: WebhookOutbox = WebhookOutbox()
     latest_at: datetime | None = None  # no instant that is shown is earlier, whatever the clock does
 

@@ -27,6 +27,9 @@ from workflows.reservation.requests import OpenRequest, Requests
 from workflows.webhook_events import EventType, WebhookEvent, reservation_event_id
 
 TIMELINE_LENGTH = 400
+MAX_ABSENCES = 2
+"""How often a check starts its settle time anew because the charger was away for longer than that."""
+
 REQUESTS_KEPT = 64
 """Ids of the latest requests of a kind: a repeat comes within minutes of its first."""
 
@@ -146,6 +149,7 @@ class Transition:
             since=before.since if before is not None and is_still_broken else self.now,
             put_off_since=None if before is None else before.put_off_since,
             offline_at=None if before is None else before.offline_at,
+            absences=0 if before is None else before.absences,
         )
         self.put_off(check)
         self.record.check = check
@@ -157,7 +161,8 @@ class Transition:
         was away for longer than that is reported once it is back.
         """
         was_away = check.offline_at is not None and self.now - check.offline_at >= self.policy.settle
-        if check.put_off_since is None or was_away:
+        check.absences += was_away
+        if check.put_off_since is None or (was_away and check.absences <= MAX_ABSENCES):
             check.put_off_since = self.now
         check.offline_at = None
         check.due_at = min(self.now + self.policy.settle, self.settled_by(check.put_off_since))

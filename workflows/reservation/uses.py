@@ -90,8 +90,7 @@ def shows_release(event: TransactionStarted, reservation_id: int, terms: Terms) 
     """Whether this use proves that the charger let the reservation go.
 
     A charger that names our number, or lets the reserved token in at the reserved port, has used it up. One
-    that starts without the number for a group token, or at any other port, may go on holding it
-    (chargers.md: SAP keeps it after a use by the group).
+    that starts without the number for a group token, or at any other port, may go on holding it.
     """
     if event.reservation_id == reservation_id:
         return True

@@ -352,8 +352,7 @@ class ReservationWorkflow:
             return next_pending if next_pending < pending_before else _NEVER
 
         def is_to_continue() -> bool:
-            is_idle = self._machine.may_continue_as_new and workflow.all_handlers_finished()
-            return may_continue and self._is_long and is_idle
+            return may_continue and self._is_long and workflow.all_handlers_finished()
 
         while not condition() and (until is None or workflow.now() < until):
             self._apply(Tick(in_hurry=may_continue and self._is_long))
@@ -367,7 +366,7 @@ class ReservationWorkflow:
                 )
             if is_to_continue() and not condition() and not self._has_input():
                 self._background.stop()
-                carried = self._machine.record.model_dump(mode="json")
-                workflow.continue_as_new(self._start.model_copy(update={"carried": carried}))
+                carried = {"carried": self._machine.carried()}
+                workflow.continue_as_new(self._start.model_copy(update=carried))
             # Asked nowhere else: after a local activity a replay may still be at an earlier step.
             self._is_long = self._info.is_continue_as_new_suggested()
