@@ -17,12 +17,12 @@ help: ## Show this list
 up: .venv/.run ## Run everything here: Temporal with its UI, API, gateway, worker, two simulated chargers
 	@$(BIN)/berth up
 
-test: .venv/.dev .venv/.client-generator ## Run every test, with the servers they need (about 20 minutes)
+test: .venv/.dev .venv/.client-generator ## Run every test, with the servers they need (about 15 minutes)
 	@$(BIN)/python -m tests.servers
 	@$(BIN)/python -m launch.temporal_cli >/dev/null
 	@$(PYTEST)
 
-test-unit: .venv/.dev ## Run the tests that start no process, so need no server (less than a minute)
+test-unit: .venv/.dev ## Run the tests that start no process, so need no server (about a minute)
 	@$(PYTEST) $(UNIT)
 
 chaos: .venv/.dev ## Kill processes at random and let storms blow, for half an hour (CHAOS_ROUNDS, CHAOS_SEED)
