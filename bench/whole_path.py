@@ -11,7 +11,7 @@ from bench.table import Figure
 
 PLAN = Plan(latency_rounds=15, latency_count=20, rate_rounds=4, rate_count=100)
 
-P50_RATIO, RATE_RATIO = 1.2, 0.85
+P50_RATIO, RATE_RATIO = 1.25, 0.8
 
 
 async def measure() -> list[Figure]:

@@ -125,7 +125,10 @@ async def test_in_any_order_and_back_every_reservation_stays_alive_and_can_be_ca
         async def begin_one() -> None:
             """One more, and a stranger comes to it: its workflow has something to decide."""
             life = chargers[len(begun)]
-            number = await life.begun()
+            await house.until_online(life.charger.identity)
+            number = life.new_number()
+            await life.reserve(number)  # Pending, perhaps: a process has just been replaced
+            await life.is_in(number, "active")
             begun.append((life, number))
             assert await life.charger.start_charging("CARD-9", 1)
             await life.is_told(number, "violated")

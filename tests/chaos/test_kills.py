@@ -17,7 +17,7 @@ from tests.chaos.watched import WatchedCharger
 VICTIMS = ("gateway", "worker", "api", "temporal")
 CHARGERS = 20
 CALL_TIMEOUT = 3
-ALIVE_AGAIN_WITHIN = 60.0  # seconds
+ALIVE_AGAIN_WITHIN = 180.0  # seconds; a busy machine takes a minute to start two processes
 SETTLED_WITHIN = 240.0  # three answers lost in a row are asked for again after 2 minutes
 
 
