@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from workflows.reservation.inputs import CancelCommand, Command, ReserveCommand
+from workflows.reservation.inputs import Command, ReserveCommand
 
 
 @dataclass
@@ -42,13 +42,3 @@ class Requests:
         """When the time of the next caller is over."""
         times = (request.command.answer_by for request in self.unanswered())
         return min((at for at in times if at is not None), default=None)
-
-    @property
-    def next_in_queue(self) -> Command | None:
-        """The command at the head of the queue."""
-        return self.queue[0].command if self.queue else None
-
-
-def is_cancel(command: Command) -> bool:
-    """Whether the command is a cancel; a reserve otherwise."""
-    return isinstance(command, CancelCommand)
