@@ -250,11 +250,9 @@ class ChargerCommands:
         self, subscription: EventSubscription, request: ReserveNowInput, epoch: int
     ) -> list[EventSubscription]:
         event = active_event(request)
-        is_wanted = event is not None and await self._directory.webhooks.any()
         return await self._directory.subscriptions.mark_accepted(
-            subscription.workflow_id,
-            subscription.first_run_id,
-            [announced(event)] if event is not None and is_wanted else [],
+            subscription,
+            [] if event is None else [announced(event)],
             event_for=lambda other: _superseded(other, epoch),
         )
 

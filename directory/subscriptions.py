@@ -70,7 +70,6 @@ _THIS_ROW = sa.select(*_this_row.values()).where(sa.or_(bindparam("is_forced", t
 _IS_HELD = sa.select(
     _is_held_by_another(bindparam("charger"), bindparam("number"), bindparam("workflow")).label("is_held")
 )
-_PORT_OF = sa.select(table.c.charger_id, table.c.port_number).where(_this_run)
 # Whether they are accepted is seen once they are locked: a row that is being marked has not changed yet.
 _OF_PORT = (
     sa.select(*_columns, _is_unexpired.label("is_unexpired"))
@@ -143,8 +142,7 @@ class EventSubscriptions:
 
     async def mark_accepted(
         self,
-        workflow_id: str,
-        first_run_id: str,
+        subscription: EventSubscription,
         announcing: Sequence[Announced] = (),
         event_for: Callable[[EventSubscription], NewEvent] | None = None,
     ) -> list[EventSubscription]:
@@ -153,18 +151,23 @@ class EventSubscriptions:
         Other accepted, unexpired reservations of its port are so no longer, and each gets the event that
         `event_for` makes; which they are. Of two that are marked at once the later one sees the earlier.
         """
-        this_run = {"workflow": workflow_id, "run": first_run_id}
+        this_run = {"workflow": subscription.workflow_id, "run": subscription.first_run_id}
+        of_port = {"charger": subscription.charger_id, "number": subscription.port_number}
 
         def work(connection: sa.Connection) -> list[EventSubscription]:
-            enter_deliveries(connection, self._insert_delivery, announcing)
-            port = connection.execute(_PORT_OF, this_run).first()
+            if announcing:
+                enter_deliveries(connection, self._insert_delivery, announcing)
             superseded: list[EventSubscription] = []
-            if port is not None and port.port_number is not None:
-                of_port = {"charger": port.charger_id, "number": port.port_number}
+            if subscription.port_number is not None:
+                is_there = False
                 for *row, is_unexpired in connection.execute(_OF_PORT, of_port):
                     one = EventSubscription(*row)
-                    if one.workflow_id != workflow_id and one.accepted and is_unexpired:
+                    if one.workflow_id == subscription.workflow_id:
+                        is_there = one.first_run_id == subscription.first_run_id
+                    elif one.accepted and is_unexpired:
                         superseded.append(one)
+                if not is_there:
+                    return []
             connection.execute(_MARK_ACCEPTED, this_run)
             for one in superseded:
                 connection.execute(_SUPERSEDE, {"superseded": one.workflow_id})

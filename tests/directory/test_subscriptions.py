@@ -35,7 +35,7 @@ def asked(now: datetime) -> EventSubscription:
 
 async def accept(directory: Directory, reservation: EventSubscription) -> None:
     await directory.subscriptions.put(reservation)
-    await directory.subscriptions.mark_accepted(reservation.workflow_id, reservation.first_run_id)
+    await directory.subscriptions.mark_accepted(reservation)
 
 
 async def test_a_subscription_comes_back_as_it_was_put(
@@ -44,7 +44,7 @@ async def test_a_subscription_comes_back_as_it_was_put(
     await directory.subscriptions.put(asked)
     assert await directory.subscriptions.of_charger(CHARGER) == [asked]
     assert await directory.subscriptions.of_charger(CHARGER + 1) == []
-    await directory.subscriptions.mark_accepted(asked.workflow_id, "run-1")
+    await directory.subscriptions.mark_accepted(asked)
     assert await directory.subscriptions.of_charger(CHARGER) == [replace(asked, accepted=True)]
 
 
@@ -109,7 +109,7 @@ async def test_an_older_run_cannot_touch_a_newer_one(directory: Directory, asked
     newer = replace(asked, first_run_id="run-2")
     await directory.subscriptions.put(asked)
     await directory.subscriptions.put(newer)
-    await directory.subscriptions.mark_accepted(asked.workflow_id, "run-1")
+    await directory.subscriptions.mark_accepted(asked)
     await directory.subscriptions.remove(asked.workflow_id, "run-1")
     assert await directory.subscriptions.of_charger(CHARGER) == [newer]
     await directory.subscriptions.remove(asked.workflow_id, "run-2")
@@ -144,7 +144,7 @@ async def test_a_port_is_claimed_unless_another_accepted_and_unexpired_reservati
 
     await directory.subscriptions.put(asked)
     assert await is_mine(), "not accepted yet"
-    await directory.subscriptions.mark_accepted(asked.workflow_id, "run-1")
+    await directory.subscriptions.mark_accepted(asked)
     assert not await is_mine()
     assert await is_mine(port_number=2)
     assert await is_mine(port_number=None), "the charger picks another port"
@@ -167,7 +167,7 @@ async def test_a_held_port_is_anothers_accepted_and_unexpired_one(
     is_held = directory.subscriptions.is_held
     await directory.subscriptions.put(asked)
     assert not await is_held(CHARGER, 1, "mine"), "not accepted yet"
-    await directory.subscriptions.mark_accepted(asked.workflow_id, "run-1")
+    await directory.subscriptions.mark_accepted(asked)
     assert await is_held(CHARGER, 1, "mine")
     assert not await is_held(CHARGER, 1, asked.workflow_id), "its own"
     assert not await is_held(CHARGER, 2, "mine")
@@ -315,17 +315,17 @@ async def test_the_charger_that_accepts_another_one_for_a_port_no_longer_holds_t
     for one in elsewhere.values():
         await directory.subscriptions.put(one)
         if one.workflow_id != "asked only":
-            await directory.subscriptions.mark_accepted(one.workflow_id, "run-1")
+            await directory.subscriptions.mark_accepted(one)
     await accept(directory, asked)
     mine = replace(asked, workflow_id="mine")
     await directory.subscriptions.put(mine)
-    gone = await directory.subscriptions.mark_accepted("mine", "run-1", event_for=superseded)
+    gone = await directory.subscriptions.mark_accepted(mine, event_for=superseded)
     assert [one.workflow_id for one in gone] == [asked.workflow_id]
     accepted = {row.workflow_id for row in await directory.subscriptions.of_charger(CHARGER) if row.accepted}
     assert accepted == {"mine", "other port", "any port"}
     (event,) = await directory.events.next_of(CHARGER)
     assert (event.workflow_id, event.kind) == (asked.workflow_id, "port_reserved_by_other")
-    assert await directory.subscriptions.mark_accepted("mine", "run-1", event_for=superseded) == []
+    assert await directory.subscriptions.mark_accepted(mine, event_for=superseded) == []
 
 
 async def test_an_expired_one_is_over_and_not_superseded(
@@ -333,16 +333,30 @@ async def test_an_expired_one_is_over_and_not_superseded(
 ) -> None:
     await accept(directory, asked)
     await age(connections, live_reservations.c.expires_at, timedelta(hours=2))
-    await directory.subscriptions.put(replace(asked, workflow_id="mine"))
-    assert await directory.subscriptions.mark_accepted("mine", "run-1", event_for=superseded) == []
+    mine = replace(asked, workflow_id="mine")
+    await directory.subscriptions.put(mine)
+    assert await directory.subscriptions.mark_accepted(mine, event_for=superseded) == []
 
 
 async def test_a_run_that_was_replaced_meanwhile_supersedes_nobody(
     directory: Directory, asked: EventSubscription
 ) -> None:
     await accept(directory, asked)
-    await directory.subscriptions.put(replace(asked, workflow_id="mine", first_run_id="run-2"))
-    assert await directory.subscriptions.mark_accepted("mine", "run-1", event_for=superseded) == []
+    mine = replace(asked, workflow_id="mine")
+    await directory.subscriptions.put(replace(mine, first_run_id="run-2"))
+    assert await directory.subscriptions.mark_accepted(mine, event_for=superseded) == []
+
+
+async def test_a_yes_to_a_port_that_is_no_longer_asked_for_marks_nobody(
+    directory: Directory, asked: EventSubscription
+) -> None:
+    await accept(directory, asked)
+    mine = replace(asked, workflow_id="mine")
+    await directory.subscriptions.put(mine)
+    await directory.subscriptions.put(replace(mine, port_number=2))
+    assert await directory.subscriptions.mark_accepted(mine, event_for=superseded) == []
+    rows = await directory.subscriptions.of_charger(CHARGER)
+    assert [row.workflow_id for row in rows if row.accepted] == [asked.workflow_id]
 
 
 async def test_of_several_marked_at_the_same_moment_one_holds_the_port(
@@ -354,7 +368,9 @@ async def test_of_several_marked_at_the_same_moment_one_holds_the_port(
             await directory.subscriptions.put(replace(asked, workflow_id=name, id_tag=name))
         marked = await asyncio.gather(
             *(
-                each.subscriptions.mark_accepted(name, "run-1", event_for=superseded)
+                each.subscriptions.mark_accepted(
+                    replace(asked, workflow_id=name, id_tag=name), event_for=superseded
+                )
                 for name, each in zip(names, [directory, other] * 3, strict=True)
             )
         )

@@ -7,38 +7,23 @@ does, and why, stands in `machine.py`.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from collections.abc import Callable
+from datetime import UTC, datetime
 
-from pydantic import BaseModel
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from workflows.background import Background
-from workflows.charger_call import (
-    DATABASE_AWAY,
-    STATEMENT_WITHIN,
-    DatabaseAway,
-    ask_locally,
-    cancel_reservation,
-    reserve_now,
-)
 from workflows.messages import (
     CancelAnswer,
     CancelRequest,
     ChargerBooted,
     ChargerConnected,
-    LookInput,
     PortReservedByOther,
     PortStatusChanged,
-    PortView,
     ReservationEnded,
     ReservationStart,
     ReserveAnswer,
     ReserveRequest,
-    Route,
     Snapshot,
     TransactionEnded,
     TransactionStarted,
@@ -46,47 +31,26 @@ from workflows.messages import (
 from workflows.reservation.effects import Answer, Effect, Note, StateReached, TermsShown
 from workflows.reservation.inputs import (
     CancelCommand,
-    CancelOutcome,
-    ChargerBack,
     Command,
     Decision,
-    EventsStored,
     Input,
-    Looked,
-    Outcome,
     ReserveCommand,
-    ReserveOutcome,
     Tick,
-    Unsubscribed,
 )
 from workflows.reservation.machine import ReservationMachine
 from workflows.reservation.steps import (
     Close,
-    Look,
     SendCancelReservation,
     SendReserveNow,
-    Step,
-    StoreEvents,
-    Unsubscribe,
     Wait,
-    WaitForCharger,
 )
 from workflows.shown import Shown
-from workflows.webhook_events import AnnounceInput
-
-# Temporal shows the attempts of the pending activity; `charger_connected` ends the wait at once.
-_WAIT_FOR_CHARGER = RetryPolicy(
-    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
-)
-_WAIT_FOR_CHARGER_ATTEMPT = timedelta(seconds=10)
-_ANNOUNCE_ATTEMPT = timedelta(seconds=2)
-_TWICE = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2)
+from workflows.step_performer import StepPerformer
 
 # After these nobody asks again for what an activity in the background was to find out.
 _NEEDS_NO_BACKGROUND = (SendReserveNow, SendCancelReservation, Wait, Close)
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_T = TypeVar("_T")
 
 
 @workflow.defn(name="Reservation")
@@ -108,6 +72,7 @@ class ReservationWorkflow:
         self._calls = 0
         self._answers: dict[int, ReserveAnswer | CancelAnswer] = {}
         self._background = Background()
+        self._steps = StepPerformer(start, self._background, self._wait, self._has_input)
         self._is_long = False  # as of the last wait
 
     @workflow.run
@@ -220,7 +185,7 @@ class ReservationWorkflow:
                 self._apply(step)
             elif isinstance(step, Wait):
                 await self._wait(self._has_input, step.until, step.summary)
-            elif (outcome := await self._perform(step)) is not None:
+            elif (outcome := await self._steps.perform(step)) is not None:
                 self._apply(outcome)
 
     def _has_input(self) -> bool:
@@ -240,95 +205,6 @@ class ReservationWorkflow:
                 self._shown.enter(effect)
             case TermsShown(terms):
                 self._shown.show(terms)
-
-    # --- steps -----------------------------------------------------------------------------------------
-
-    async def _perform(self, step: Step) -> Outcome | None:
-        """The step's outcome; None when an input came first and the step is to be chosen anew."""
-        match step:
-            case SendReserveNow(argument, route, summary):
-                asked_at = workflow.now()
-                reserving = reserve_now(argument, route, self._start.policy, summary)
-                return ReserveOutcome(argument, asked_at, await self._await_charger(reserving))
-            case SendCancelReservation(argument, route, summary):
-                cancelling = cancel_reservation(argument, route, self._start.policy, summary)
-                return CancelOutcome(await self._await_charger(cancelling))
-            case Look(purpose, port_number):
-                look = LookInput(charger_id=self._start.charger_id, port_number=port_number)
-                view = await self._ask_database("LookAtCharger", look, PortView)
-                # What came meanwhile is taken first: it is perhaps a use.
-                return None if view is None or self._inputs else Looked(purpose, view)
-            case WaitForCharger(subscription, until):
-                waiting = self._background.start(
-                    "WaitForCharger",
-                    subscription,
-                    Route,
-                    within=_WAIT_FOR_CHARGER_ATTEMPT,
-                    retry_policy=_WAIT_FOR_CHARGER,
-                    summary="charger offline",
-                )
-                found = await self._unless_interrupted(waiting, until, "until the charger is back")
-                return None if found is None else ChargerBack(found)
-            case StoreEvents(events, forever):
-                return EventsStored(len(events), await self._announce(AnnounceInput(events=events), forever))
-            case Unsubscribe(argument):
-                done = await self._ask_database("Unsubscribe", argument, bool)
-                return None if done is None else Unsubscribed(len(argument.events))
-        raise AssertionError(f"{step} is no step to perform")
-
-    async def _await_charger(self, call: Coroutine[Any, Any, _T]) -> _T:
-        """The outcome of a frame.
-
-        Most come at once, and each timer is two events more of history: only a caller who will not wait as
-        long as the charger may take is worth one.
-        """
-        outcome = asyncio.create_task(call)
-        charger_answers_by = workflow.now() + self._start.policy.call_timeout
-        await self._wait(outcome.done, None, "", pending_before=charger_answers_by, may_continue=False)
-        return await outcome
-
-    async def _ask_database(self, activity: str, argument: BaseModel, result_type: type[_T]) -> _T | None:
-        """One local attempt; while the database is away, an ordinary activity that an input interrupts."""
-        if not self._background.has(argument):
-            with contextlib.suppress(DatabaseAway):
-                return await ask_locally(activity, argument, result_type)
-        summary = "the database does not answer"
-        asking = self._background.start(
-            activity,
-            argument,
-            result_type,
-            within=STATEMENT_WITHIN,
-            retry_policy=DATABASE_AWAY,
-            summary=summary,
-        )
-        return await self._unless_interrupted(asking, None, summary)
-
-    async def _unless_interrupted(
-        self, activity: workflow.ActivityHandle[_T], until: datetime | None, summary: str
-    ) -> _T | None:
-        """The result; None when an input or `until` came first, and the activity goes on."""
-        await self._wait(lambda: activity.done() or self._has_input(), until, summary)
-        if not activity.done():
-            return None
-        self._background.stop()
-        return activity.result()
-
-    async def _announce(self, argument: AnnounceInput, forever: bool) -> bool:
-        """Whether the events are stored. Not a local activity: callers' answers would leave only after it."""
-        storing = workflow.start_activity(
-            "Announce",
-            argument,
-            start_to_close_timeout=_ANNOUNCE_ATTEMPT,
-            retry_policy=DATABASE_AWAY if forever else _TWICE,
-        )
-        await self._wait(storing.done, None, "", may_continue=False)
-        try:
-            await storing
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            return False
-        return True
 
     # --- waiting ------------------------------------------------------------------------------------------
 
