@@ -17,10 +17,6 @@ class Background:
         self._argument: BaseModel | None = None
         self._handle: workflow.ActivityHandle[Any] | None = None
 
-    def has(self, argument: BaseModel) -> bool:
-        """Whether that activity is under way."""
-        return self._handle is not None and self._argument == argument
-
     def start(
         self,
         activity: str,
@@ -29,7 +25,7 @@ class Background:
         *,
         within: timedelta,
         retry_policy: RetryPolicy,
-        summary: str,
+        summary: str | None = None,
     ) -> workflow.ActivityHandle[_T]:
         """The activity, begun unless it is under way; another one is cancelled."""
         if self._handle is None or self._argument != argument:

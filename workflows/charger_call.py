@@ -1,6 +1,5 @@
 """How workflows reach a charger: a look at it, and one frame by the gateway that holds its socket."""
 
-import contextlib
 from datetime import timedelta
 from typing import TypeVar
 
@@ -10,10 +9,8 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
-    FailureError,
     TimeoutError,
     TimeoutType,
-    is_cancelled_exception,
 )
 
 from workflows.messages import (
@@ -39,54 +36,23 @@ _Result = TypeVar("_Result")
 _ONCE = RetryPolicy(maximum_attempts=1)
 _MARGIN = timedelta(seconds=10)
 
-_LOCAL_ATTEMPT = timedelta(seconds=1)  # a statement or two of the database
-
-# The database is away: no workflow task waits for it, and its return is noticed within seconds.
+# While the database is away: its return is noticed within seconds.
 STATEMENT_WITHIN = timedelta(seconds=5)
 DATABASE_AWAY = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=10)
 )
 
 
-class DatabaseAway(Exception):
-    """The database did not answer in the time of a local attempt."""
-
-
 async def look_at_charger(charger_id: int, port_number: int | None = None) -> PortView:
     """What the database knows of the charger and of that port; asked until it answers."""
-    look = LookInput(charger_id=charger_id, port_number=port_number)
-    with contextlib.suppress(DatabaseAway):
-        return await ask_locally("LookAtCharger", look, PortView)
     view: PortView = await workflow.execute_activity(
         "LookAtCharger",
-        look,
+        LookInput(charger_id=charger_id, port_number=port_number),
         result_type=PortView,
         start_to_close_timeout=STATEMENT_WITHIN,
         retry_policy=DATABASE_AWAY,
-        summary="the database does not answer",
     )
     return view
-
-
-async def ask_locally(activity: str, argument: BaseModel, result_type: type[_Result]) -> _Result:
-    """One short attempt of an activity in this very workflow task. Raises DatabaseAway.
-
-    No more than one: all the while it holds the task, and with it a place that other workflows wait for.
-    """
-    try:
-        result: _Result = await workflow.execute_local_activity(
-            activity,
-            argument,
-            result_type=result_type,
-            schedule_to_close_timeout=_LOCAL_ATTEMPT,
-            retry_policy=_ONCE,
-        )
-    except FailureError as error:
-        # Not ActivityError alone: a replay raises what that has for its cause (SDK 1.35).
-        if is_cancelled_exception(error):
-            raise
-        raise DatabaseAway from error
-    return result
 
 
 async def reserve_now(

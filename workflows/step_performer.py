@@ -1,7 +1,6 @@
 """How the steps of a reservation are carried out: frames and activities, and what came of them."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -15,8 +14,6 @@ from workflows.background import Background
 from workflows.charger_call import (
     DATABASE_AWAY,
     STATEMENT_WITHIN,
-    DatabaseAway,
-    ask_locally,
     cancel_reservation,
     reserve_now,
 )
@@ -95,8 +92,11 @@ class StepPerformer:
             case Look(purpose, port_number):
                 look = LookInput(charger_id=self._start.charger_id, port_number=port_number)
                 view = await self._ask_database("LookAtCharger", look, PortView)
-                # What came meanwhile is taken first: it is perhaps a use.
-                return None if view is None or self._has_input() else Looked(purpose, view)
+                if view is not None and not self._has_input():
+                    return Looked(purpose, view)
+                # What came meanwhile is taken first: it is perhaps a use, and newer than what was seen.
+                self._background.stop()
+                return None
             case WaitForCharger(subscription, until):
                 waiting = self._background.start(
                     "WaitForCharger",
@@ -127,23 +127,14 @@ class StepPerformer:
         return await outcome
 
     async def _ask_database(self, activity: str, argument: BaseModel, result_type: type[_T]) -> _T | None:
-        """One local attempt; while the database is away, an ordinary activity that an input interrupts."""
-        if not self._background.has(argument):
-            with contextlib.suppress(DatabaseAway):
-                return await ask_locally(activity, argument, result_type)
-        summary = "the database does not answer"
+        """The database's answer, asked for until it comes; None when an input came first."""
         asking = self._background.start(
-            activity,
-            argument,
-            result_type,
-            within=STATEMENT_WITHIN,
-            retry_policy=DATABASE_AWAY,
-            summary=summary,
+            activity, argument, result_type, within=STATEMENT_WITHIN, retry_policy=DATABASE_AWAY
         )
-        return await self._unless_interrupted(asking, None, summary)
+        return await self._unless_interrupted(asking)
 
     async def _unless_interrupted(
-        self, activity: workflow.ActivityHandle[_T], until: datetime | None, summary: str
+        self, activity: workflow.ActivityHandle[_T], until: datetime | None = None, summary: str = ""
     ) -> _T | None:
         """The result; None when an input or `until` came first, and the activity goes on."""
         await self._wait(lambda: activity.done() or self._has_input(), until, summary)
@@ -153,7 +144,7 @@ class StepPerformer:
         return activity.result()
 
     async def _announce(self, argument: AnnounceInput, forever: bool) -> bool:
-        """Whether the events are stored. Not a local activity: callers' answers would leave only after it."""
+        """Whether the events are stored."""
         storing = workflow.start_activity(
             "Announce",
             argument,

@@ -302,7 +302,10 @@ class Driver:
                 view: PortView | None = yield from self._ask_database(
                     ("look", port_number), lambda: site.look_at_charger(port_number)
                 )
-                return None if view is None or self._inputs else Looked(purpose, view)
+                if view is not None and not self._inputs:
+                    return Looked(purpose, view)
+                self._background = None
+                return None
             case WaitForCharger(subscription, until):
                 route: Route | None = yield from self._in_background(
                     subscription,
@@ -352,25 +355,31 @@ class Driver:
         self._frame = None
 
     def _ask_database(self, argument: Hashable, statement: Callable[[], Any]) -> Looping:
-        if self._background is None or self._background.argument != argument:
-            if self.site.is_database_away:
-                yield Waiting(lambda: False, self.site.now + _SECOND)
-            elif self._slow_statements:
-                self._slow_statements -= 1
-                yield Waiting(lambda: False, self.site.now + _SECOND / 2)
-            if not self.site.is_database_away:
-                return statement()
+        slow = bool(self._slow_statements) and not self._is_under_way(argument)
+        self._slow_statements -= slow
         return (
             yield from self._in_background(
-                argument, lambda: None if self.site.is_database_away else statement(), 10 * _SECOND, None
+                argument,
+                lambda: None if self.site.is_database_away else statement(),
+                10 * _SECOND,
+                None,
+                begins_in=_SECOND / 2 if slow else timedelta(),
             )
         )
 
+    def _is_under_way(self, argument: Hashable) -> bool:
+        return self._background is not None and self._background.argument == argument
+
     def _in_background(
-        self, argument: Hashable, attempt: Callable[[], Any], longest: timedelta, until: datetime | None
+        self,
+        argument: Hashable,
+        attempt: Callable[[], Any],
+        longest: timedelta,
+        until: datetime | None,
+        begins_in: timedelta = timedelta(),
     ) -> Looping:
-        if self._background is None or self._background.argument != argument:
-            self._background = Background(argument, attempt, longest, self.site.now)
+        if self._background is None or not self._is_under_way(argument):
+            self._background = Background(argument, attempt, longest, self.site.now + begins_in)
         activity = self._background
         yield from self._wait(lambda: self._has_come(activity) or bool(self._inputs), until)
         if not self._has_come(activity):

@@ -61,6 +61,7 @@ async def _cancelled_natively(world: World) -> None:
 async def _rejected(world: World) -> None:
     world.charger.reserve_answers.append(OCCUPIED)
     await world.reserve()
+    await world.handle.result()  # by itself: who has its time run on then disturbs its last step
 
 
 async def _used(world: World) -> None:

@@ -38,12 +38,12 @@ async def test_neither_the_beginning_nor_the_end_has_a_step_of_its_own_for_it(wo
     await world.handle.result()
     assert world.charger.events == ["reservation.active", "reservation.cancelled"]
     history = await world.handle.fetch_history()
-    markers = [
-        event.marker_recorded_event_attributes.marker_name
+    activities = [
+        event.activity_task_scheduled_event_attributes.activity_type.name
         for event in history.events
-        if event.HasField("marker_recorded_event_attributes")
+        if event.HasField("activity_task_scheduled_event_attributes")
     ]
-    assert markers.count("core_local_activity") == 1, "ForgetListener alone"
+    assert activities == ["ReserveNow", "CancelReservation", "Unsubscribe"], "and no Announce"
 
 
 async def test_an_end_that_was_told_is_not_revoked_by_a_driver_who_comes_meanwhile(world: World) -> None:

@@ -26,6 +26,8 @@ BANNED = [
     "from threading import Lock\n\nLOCK = Lock()\n",
     "from concurrent.futures import ThreadPoolExecutor\n\nPOOL = ThreadPoolExecutor()\n",
     "import asyncio\n\nWAITING = asyncio.wait(set())\n",
+    "from temporalio import workflow\n\nLOOKING = workflow.execute_local_activity('Look')\n",
+    "from temporalio.workflow import start_local_activity\n\nLOOKING = start_local_activity('Look')\n",
 ]
 
 

@@ -14,7 +14,7 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper, WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -345,7 +345,14 @@ class World:
         return str(metadata.current_details).splitlines()
 
     async def snapshot(self) -> Snapshot:
-        return await self.handle.query(ReservationWorkflow.snapshot)
+        while True:
+            try:
+                return await self.handle.query(ReservationWorkflow.snapshot)
+            except RPCError as error:
+                # A run that continues another is let wait for a second, however much time is skipped.
+                if error.status is not RPCStatusCode.FAILED_PRECONDITION:
+                    raise
+            await asyncio.sleep(0.05)
 
     async def now(self) -> datetime:
         """The reservation's own clock."""

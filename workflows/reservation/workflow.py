@@ -244,5 +244,4 @@ class ReservationWorkflow:
                 self._background.stop()
                 carried = {"carried": self._machine.carried()}
                 workflow.continue_as_new(self._start.model_copy(update=carried))
-            # Asked nowhere else: after a local activity a replay may still be at an earlier step.
             self._is_long = self._info.is_continue_as_new_suggested()
