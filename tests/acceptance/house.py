@@ -225,11 +225,14 @@ class House:
     # --- calls -----------------------------------------------------------------------------------------
 
     async def ask(self, method: str, path: str, *, repeat: bool = True, **more: Any) -> httpx.Response:
-        """A call of the API, repeated as its 503 asks for: a busy machine does not always answer in time."""
+        """A call of the API, repeated as its answer asks for: a busy machine is not always in time."""
         deadline = time.monotonic() + 60
         while True:
             response = await self.http.request(method, path, **more)
-            if response.status_code != 503 or not repeat or time.monotonic() > deadline:
+            is_late = response.status_code == 503 or (
+                response.status_code == 202 and response.json()["data"].get("reason") == "NotTakenUp"
+            )
+            if not is_late or not repeat or time.monotonic() > deadline:
                 return response
             await asyncio.sleep(0.2)
 

@@ -20,7 +20,7 @@ async def test_a_reservation_that_no_worker_had_seen_outlives_the_temporal_serve
     charger_id = (await house.about(identity))["id"]
     port_id = await house.port_id(identity)
     house.kill("worker")
-    response = await house.reserve(port_id, headers={"Prefer": "respond-async"})
+    response = await house.reserve(port_id, repeat=False, headers={"Prefer": "respond-async"})
     assert (response.status_code, response.json()["data"]["reason"]) == (202, "NotTakenUp")
     house.kill("temporal")
     await house.start_temporal()
@@ -35,7 +35,9 @@ async def test_a_change_that_no_worker_had_seen_outlives_the_temporal_server(
     port_id = await house.port_id(identity)
     assert (await house.reserve(port_id)).json()["data"]["state"] == "active"
     house.kill("worker")
-    response = await house.reserve(port_id, id_tag="CARD-2", headers={"Prefer": "respond-async"})
+    response = await house.reserve(
+        port_id, repeat=False, id_tag="CARD-2", headers={"Prefer": "respond-async"}
+    )
     assert response.status_code == 202
     house.kill("temporal")
     await house.start_temporal()

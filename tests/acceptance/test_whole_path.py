@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.acceptance.house import House
+from tests.patience import at_most
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -98,7 +99,7 @@ async def test_an_offline_charger_is_served_within_two_seconds_of_its_return(
 
     asked_at = time.monotonic()
     response = await house.reserve(port_id)
-    assert time.monotonic() - asked_at < 2
+    assert time.monotonic() - asked_at < at_most(2)
     assert response.status_code == 202
     assert response.json()["data"]["status"] == "Pending"
     assert response.headers["Location"] == f"/api/ocpp/reservations/{charger_id}/7"
@@ -107,7 +108,7 @@ async def test_an_offline_charger_is_served_within_two_seconds_of_its_return(
     await asyncio.wait_for(charger.booted.wait(), 60)
     ready_at = time.monotonic()
     await house.until_state(charger_id, "active")
-    assert time.monotonic() - ready_at < 2
+    assert time.monotonic() - ready_at < at_most(2)
     assert charger.reservations[7][:2] == (1, "CARD-1")
 
 

@@ -23,6 +23,7 @@ from directory import Charger, Directory
 from settings import Settings
 from tests.api.conftest import Caller, wait_for_temporal
 from tests.api.scripted import Script, ScriptedReservation
+from tests.patience import at_most
 from workflows.messages import ReservationState
 from workflows.names import SEARCH_ATTRIBUTES, reservation_workflow_id
 
@@ -168,21 +169,21 @@ class TestNobodyAnswers:
     ) -> None:
         started = time.monotonic()
         response = await http.post(RESERVE, json=body, headers={"Prefer": "wait=60"})
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < at_most(5)
         assert response.status_code == 503
         assert response.json() == UNKNOWN
 
     async def test_a_cancel_is_503_within_5_s(self, http: httpx.AsyncClient, charger: Charger) -> None:
         started = time.monotonic()
         response = await http.post(CANCEL, json={"chargerId": charger.id, "reservationId": 1})
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < at_most(5)
         assert response.status_code == 503
         assert response.json() == UNKNOWN
 
     async def test_a_look_is_503_within_5_s(self, http: httpx.AsyncClient, charger: Charger) -> None:
         started = time.monotonic()
         response = await http.get(f"{RESERVE}/{charger.id}/1")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < at_most(5)
         assert response.status_code == 503
         assert response.json() == NOT_READ
 
@@ -192,7 +193,7 @@ class TestNobodyAnswers:
     ) -> None:
         started = time.monotonic()
         response = await http.request(method, RESERVE, json=body, headers={"Idempotency-Key": "a"})
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < at_most(5)
         assert response.status_code == 503
         assert response.json() == (NOT_LISTED if method == "GET" else UNKNOWN)
 
@@ -328,7 +329,7 @@ class TestNoWorker:
     ) -> None:
         started = time.monotonic()
         response = await http.post(RESERVE, json=body)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < at_most(5)
         assert response.status_code == 202
         assert response.headers["location"] == f"{RESERVE}/{charger.id}/{body['reservationId']}"
         assert response.json() == {
@@ -361,7 +362,7 @@ class TestNoWorker:
         )
         started = time.monotonic()
         response = await http.post(CANCEL, json={"chargerId": charger.id, "reservationId": number})
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < at_most(5)
         assert response.status_code == 202
         assert response.json()["data"]["status"] == "Pending"
         history = await handle.fetch_history()

@@ -9,6 +9,7 @@ from time import monotonic
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowHistory
 
+from tests.patience import at_most
 from tests.workflows.record_histories import HISTORIES, STORIES
 from tests.workflows.test_continue_as_new import run_ids
 from tests.workflows.test_use import charge
@@ -48,7 +49,7 @@ async def test_a_reservation_that_is_asked_for_again_and_again_goes_on_in_a_new_
     assert world.charger.frames == ["ReserveNow"]
     began = monotonic()
     assert (await world.cancel()).status == CancelStatus.ACCEPTED
-    assert monotonic() - began < 5
+    assert monotonic() - began < at_most(5)
     assert world.charger.frames == ["ReserveNow", "CancelReservation"]
 
 
@@ -144,13 +145,13 @@ async def test_while_the_database_is_away_reservations_that_expire_hold_up_nobod
         while monotonic() < deadline:
             began = monotonic()
             assert (await world.snapshot()).state == ReservationState.ACTIVE
-            assert monotonic() - began < 5, "a look at another reservation waits"
+            assert monotonic() - began < at_most(5), "a look at another reservation waits"
             await asyncio.sleep(0.2)
         assert charger.looks_waiting >= 120, "not all of them have expired"
     back_at = monotonic()
     assert (await world.reserve(world.terms(hours=6))).status == ReserveStatus.ACCEPTED
-    assert monotonic() - back_at < 15
+    assert monotonic() - back_at < at_most(15)
     for handle in expiring:
-        ended = await asyncio.wait_for(handle.result(), back_at + 30 - monotonic())
+        ended = await asyncio.wait_for(handle.result(), back_at + at_most(30) - monotonic())
         assert ended.state == ReservationState.EXPIRED
     assert (await world.handle.describe()).status == WorkflowExecutionStatus.RUNNING
