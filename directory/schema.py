@@ -11,7 +11,6 @@ from alembic.script import ScriptDirectory
 
 from directory.connections import address_of
 from directory.errors import SchemaError
-from directory.postgres import postgres_engine
 from directory.reaching import reaching
 from directory.sqlite import sqlite_engine
 
@@ -67,6 +66,9 @@ def _migrate_sqlite(url: sa.URL) -> None:
 
 
 async def _migrate_postgres(url: sa.URL) -> None:
+    # Imported late: SQLAlchemy's asyncio is a tenth of every process's start, and SQLite needs none of it.
+    from directory.postgres import postgres_engine
+
     engine = postgres_engine(url)
     try:
         async with engine.begin() as connection:
