@@ -12,14 +12,14 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
-from activities.announcing import Announcer
-from activities.charger_presence import ChargerPresence
-from activities.dispatcher import Dispatcher
-from activities.loss_watch import watch_for_losses
-from activities.route import RouteFinder
+from activities.reservation_lookups import RouteFinder
 from activities.webhook_delivery import WebhookDeliverer
-from directory import Directory
-from settings import Settings
+from berth.database import Directory
+from berth.settings import Settings
+from webhooks.charger_presence import ChargerPresence
+from webhooks.dispatcher import Dispatcher
+from webhooks.loss_watch import watch_for_losses
+from webhooks.outbox import Announcer
 from webhooks.sender import Sender
 from workflows.change_password import ChangePasswordWorkflow
 from workflows.forward_cancel import ForwardCancelWorkflow

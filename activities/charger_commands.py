@@ -12,11 +12,11 @@ from opentelemetry import trace
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.announcing import announced
-from activities.deadline import in_time
-from activities.link import ChargerLink, ChargerLinks, InDoubt, NotSent
 from activities.subscription import PORT_RESERVED_BY_OTHER, is_running, new_event, subscription_of
-from directory import Directory, EventSubscription, NewEvent
+from berth.charger_link import ChargerLink, ChargerLinks, InDoubt, NotSent
+from berth.database import Directory, EventSubscription, NewEvent
+from berth.deadline import in_time
+from webhooks.outbox import announced
 from workflows.messages import (
     IN_DOUBT,
     NOT_SENT,

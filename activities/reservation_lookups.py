@@ -8,10 +8,10 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.announcing import announced
-from activities.deadline import in_time
 from activities.subscription import subscription_of
-from directory import Directory
+from berth.database import Directory
+from berth.deadline import in_time
+from webhooks.outbox import announced
 from workflows.messages import CHARGER_OFFLINE, LookInput, PortView, Route, Subscription
 from workflows.webhook_events import UnsubscribeInput
 

@@ -7,7 +7,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from directory import EventSubscription, NewEvent
+from berth.database import EventSubscription, NewEvent
 from workflows.messages import Event, ReserveNowInput, Subscription
 
 PORT_RESERVED_BY_OTHER = "port_reserved_by_other"

@@ -10,8 +10,8 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.metrics import WEBHOOK_ATTEMPTS
-from directory import DeliveryTarget, Directory
+from berth.database import DeliveryTarget, Directory
+from webhooks.delivery_metrics import WEBHOOK_ATTEMPTS
 from webhooks.sender import Outcome, Sender
 from webhooks.target import receiver_of
 from workflows.webhook_delivery import DeliveryRound, DeliveryStart

@@ -9,19 +9,20 @@ from starlette.routing import BaseRoute
 from starlette.types import Scope
 from temporalio.client import Client
 
-from api import chargers, health, keys, ocpp_messages, reservations, tokens, webhooks
 from api.documentation_pages import add_pages
-from api.envelope import Envelope
 from api.errors import handle_errors
-from api.forwarded_cancels import ForwardedCancels
 from api.key_use import KeyUse
-from api.password_changes import PasswordChanges
 from api.rate_limit import RateLimit
-from api.reservation_list import ReservationList
-from api.reservations_client import Reservations
+from api.request_middleware import Envelope
+from api.routes import api_keys as keys
+from api.routes import chargers, health, ocpp_messages, reservations, tokens, webhooks
 from api.services import Services
-from directory import Directory
-from settings import Settings, version
+from api.temporal.charger_password_changes import PasswordChanges
+from api.temporal.forwarded_cancels import ForwardedCancels
+from api.temporal.reservation_list import ReservationList
+from api.temporal.reservations_client import Reservations
+from berth.database import Directory
+from berth.settings import Settings, version
 
 _PARTS = (reservations, chargers, ocpp_messages, keys, tokens, webhooks)
 """The routes below /api."""
@@ -43,8 +44,8 @@ def _is_untraced(scope: Scope) -> bool:
     return not scope["path"].startswith("/api/")  # probes, documentation
 
 
-# A span for each call, once launch/tracing.py has set up where they go. FastAPI's logs would quote bodies,
-# tokens included; Berth has its own, and its own metrics.
+# A span for each call, once berth/telemetry/tracing.py has set up where they go. FastAPI's logs would quote
+# bodies, tokens included; Berth has its own, and its own metrics.
 _SPANS_ONLY: Any = {
     "tracing": True,
     "metrics": False,

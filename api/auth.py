@@ -6,7 +6,7 @@ from fastapi import Request
 
 from api.errors import Forbidden, Unauthorized
 from api.services import services_of
-from directory import ApiKey
+from berth.database import ApiKey
 
 
 async def authenticate(request: Request) -> ApiKey:

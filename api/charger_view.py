@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from api.schemas import chargers as schemas
-from directory import Charger, Directory, EventSubscription, Port, Transaction
+from berth.database import Charger, Directory, EventSubscription, Port, Transaction
 from workflows.messages import PENDING, ReservationState
 
 _PortKey = tuple[int, int | None]
@@ -22,7 +22,8 @@ async def show_all(chargers: Sequence[Charger], directory: Directory) -> list[sc
     """Several chargers, by two queries for all of them."""
     charger_ids = [charger.id for charger in chargers]
     subscribed, sessions = await asyncio.gather(
-        directory.subscriptions.of_chargers(charger_ids), directory.transactions.current_of(charger_ids)
+        directory.subscriptions.of_chargers(charger_ids),
+        directory.transactions.current_of(charger_ids),
     )
     holders = _holders(subscribed)
     return [

@@ -24,8 +24,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from directory import UnreachableError
-from workflows.payload_codec import UnreadablePayload
+from berth.database import UnreachableError
+from berth.temporal.codec import UnreadablePayload
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from api.errors import BadRequest, Conflict
 from api.services import Services
-from directory import ApiKey, UnreachableError
+from berth.database import ApiKey, UnreachableError
 
 log = structlog.get_logger(__name__)
 

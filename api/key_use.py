@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from directory import Directory, UnreachableError
+from berth.database import Directory, UnreachableError
 
 log = structlog.get_logger(__name__)
 

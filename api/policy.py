@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from settings import Settings
+from berth.settings import Settings
 from workflows.messages import Policy
 
 

@@ -12,9 +12,9 @@ import uvicorn
 from temporalio.client import Client
 
 from api.app import close, create_app
-from directory import Directory
-from settings import Settings
-from tls import ServerTls, renewed
+from berth.database import Directory
+from berth.settings import Settings
+from berth.tls import ServerTls, renewed
 
 log = structlog.get_logger(__name__)
 

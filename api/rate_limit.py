@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from api.errors import TooMany
-from settings import Settings
+from berth.settings import Settings
 
 log = structlog.get_logger(__name__)
 

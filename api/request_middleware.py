@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import error_response
-from api.metrics import count_request
+from api.request_metrics import count_request
 
 log = structlog.get_logger(__name__)
 

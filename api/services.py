@@ -5,14 +5,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from api.forwarded_cancels import ForwardedCancels
 from api.key_use import KeyUse
-from api.password_changes import PasswordChanges
 from api.rate_limit import RateLimit
-from api.reservation_list import ReservationList
-from api.reservations_client import Reservations
-from directory import Directory
-from settings import Settings
+from api.temporal.charger_password_changes import PasswordChanges
+from api.temporal.forwarded_cancels import ForwardedCancels
+from api.temporal.reservation_list import ReservationList
+from api.temporal.reservations_client import Reservations
+from berth.database import Directory
+from berth.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
-from workflows.connection import connect
+from berth.temporal.client import connect
 from workflows.names import EXPIRES_AT, RESERVATION_ID, RESERVATION_STATE
 
 QUEUE = "bare"

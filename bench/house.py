@@ -12,13 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from launch.parent_death import mortal
+from cli.up.parent_death import mortal
 
 READY_WITHIN = 60.0  # seconds
 STOP_WITHIN = 10.0
 
 ROOT = Path(__file__).parent.parent
-BERTH = [sys.executable, "-P", str(ROOT / "cli.py")]
+BERTH = [sys.executable, "-P", "-m", "cli"]
 
 SETTINGS = ("BERTH_", "TEMPORAL_", "OTEL_")
 """How the names of all settings begin."""

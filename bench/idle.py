@@ -9,8 +9,8 @@ from bench.house import BERTH, House
 from bench.raw_charger import BOOT, RawCharger, call_frame
 from bench.table import Figure
 from bench.usage import resident_bytes
-from directory import migrate_async
-from launch.ports import free_port
+from berth.database import migrate_async
+from berth.ports import free_port
 
 WARM_UP = (
     100  # chargers that are connected before the first look: libraries, schemas and pools are loaded then

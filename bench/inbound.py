@@ -8,8 +8,8 @@ from bench.house import BERTH, House
 from bench.raw_charger import BOOT, RawCharger, call_frame
 from bench.table import Figure
 from bench.usage import cpu_seconds
-from directory import migrate_async
-from launch.ports import free_port
+from berth.database import migrate_async
+from berth.ports import free_port
 
 CHARGERS = 50  # each waits for its answer before the next CALL, as OCPP has it
 WARM_UP = 2.0  # seconds

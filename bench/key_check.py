@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from bench.house import House
 from bench.sides import Side
 from bench.table import Figure
-from directory import Directory, migrate_async
+from berth.database import Directory, migrate_async
 
 FEW, MANY = 10, 10_000  # keys
 ROUNDS, CHECKS = 7, 1000  # the keys in turn

@@ -11,11 +11,11 @@ from temporalio.client import Client
 from bench.bare import QUEUE as BARE_QUEUE
 from bench.house import BERTH, KEY, House
 from bench.load import Path
-from directory import Charger, Directory, migrate_async
-from launch.ports import free_port
-from launch.task_queue import has_pollers
-from launch.temporal_cli import find_temporal_cli
-from launch.temporal_server import TemporalServer
+from berth.database import Charger, Directory, migrate_async
+from berth.ports import free_port
+from berth.temporal.task_queues import has_pollers
+from cli.up.temporal_cli import find_temporal_cli
+from cli.up.temporal_server import TemporalServer
 from simulator import console
 from workflows.names import RESERVATIONS_QUEUE
 

@@ -18,9 +18,9 @@ from bench.load import load
 from bench.paths import Fleet, start_berth, start_temporal
 from bench.raw_caller import RawCaller, p50
 from bench.stored import FIRST_NUMBER, STEP, duplicate, multiply
-from directory import migrate_async
-from launch.ports import free_port
-from launch.task_queue import has_pollers
+from berth.database import migrate_async
+from berth.ports import free_port
+from berth.temporal.task_queues import has_pollers
 from workflows.names import RESERVATIONS_QUEUE
 
 SEED = 50  # reservations that are really asked for; one in two of them ends

@@ -14,7 +14,7 @@ import httpx
 import uvloop
 
 from bench.house import BERTH, House
-from launch.ports import free_port
+from berth.ports import free_port
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 

@@ -17,8 +17,8 @@ from bench.certificates import Authority, client_context, gateway_settings, p256
 from bench.house import BERTH, House
 from bench.table import Figure
 from bench.usage import cpu_seconds
-from directory import migrate_async
-from launch.ports import free_port
+from berth.database import migrate_async
+from berth.ports import free_port
 
 CLIENTS = 8  # each waits for its answer before the next connection
 ROUNDS, SECONDS = 4, 1.0  # of each kind in turn, after one round that does not count

@@ -37,8 +37,8 @@ def _about_a_server(error: BaseException) -> str | None:
     # Imported late: this is the only time that every command needs them.
     from sqlalchemy.exc import ArgumentError
 
-    from directory import SchemaError, UnreachableError
-    from workflows.connection import TemporalUnreachable
+    from berth.database import SchemaError, UnreachableError
+    from berth.temporal.client import TemporalUnreachable
 
     if isinstance(error, TemporalUnreachable):
         return str(error)
@@ -55,7 +55,7 @@ def _about_a_server(error: BaseException) -> str | None:
 
 
 def _bad_settings(error: ValidationError) -> str:
-    from settings import Settings
+    from berth.settings import Settings
 
     lines = []
     for problem in error.errors():

@@ -195,7 +195,7 @@ class Settings(BaseSettings):
     @classmethod
     def _has_keys(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
-            from workflows.payload_codec import (
+            from berth.temporal.codec import (
                 parse_keys,
             )  # with Temporal's SDK: only who encrypts waits for it
 

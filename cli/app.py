@@ -1,6 +1,6 @@
 """`berth …`: every process of Berth, and its daily tasks from a terminal.
 
-The commands are in `launch/commands/`; here they are put together. What is not as it should be ends in one
+The commands are in `cli/commands/`; here they are put together. What is not as it should be ends in one
 sentence and an exit code.
 """
 
@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from launch.commands import (
+from cli.commands import (
     charger_files,
     charger_password,
     chargers,
@@ -23,7 +23,7 @@ from launch.commands import (
     tokens,
     webhooks,
 )
-from launch.commands.ending import EXIT_CODES
+from cli.commands.ending import EXIT_CODES
 
 RESERVATIONS, DIRECTORY, PROCESSES = "Reservations", "Directory", "Processes"
 
@@ -40,7 +40,7 @@ app = typer.Typer(
 
 def _show_version(is_asked: bool) -> None:
     if is_asked:
-        from settings import version
+        from berth.settings import version
 
         typer.echo(version())
         raise typer.Exit
@@ -95,7 +95,7 @@ def main() -> None:
     try:
         app(prog_name="berth")
     except Exception as error:
-        from launch.problem import EXIT_CODE, sentence_for
+        from berth.problem import EXIT_CODE, sentence_for
 
         sentence = sentence_for(error)
         if sentence is None:
@@ -121,7 +121,3 @@ def run() -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
-
-
-if __name__ == "__main__":
-    run()

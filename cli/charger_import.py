@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from launch.api_client import CHARGERS, ApiClient, Json, NoAnswer, Refused
-from launch.charger_csv import IDENTITY, BadFile, FileCharger, Problem, identity_key
+from cli.charger_csv import IDENTITY, BadFile, FileCharger, Problem, identity_key
+from cli.client import CHARGERS, ApiClient, Json, NoAnswer, Refused
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import httpx
 
-from launch.api_key import api_key_file
-from launch.problem import StartError
+from berth.problem import StartError
+from cli.up.api_key import api_key_file
 
 TIMEOUT = httpx.Timeout(75.0, connect=5.0)
 """Longer than the longest `Prefer: wait`."""

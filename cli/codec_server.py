@@ -23,10 +23,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from temporalio.api.common.v1 import Payload, Payloads
 
-from launch.http_server import HttpServer
-from launch.problem import StartError
-from settings import Settings
-from workflows.payload_codec import PayloadEncryption, UnreadablePayload, parse_keys
+from berth.http_server import HttpServer
+from berth.problem import StartError
+from berth.settings import Settings
+from berth.temporal.codec import PayloadEncryption, UnreadablePayload, parse_keys
 
 log = structlog.get_logger(__name__)
 

@@ -16,15 +16,15 @@ from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from directory import Directory, Gateway, SchemaError, UnreachableError
-from launch.namespace import missing_search_attributes
-from launch.ports import is_taken
-from launch.problem import StartError
-from launch.tables import show_json, show_table
-from launch.task_queue import QueueWorkers, draining_builds, promotion, queue_workers
-from launch.temporal_cli import CLI_VERSION, OLDEST_SERVER, present_temporal_cli
-from settings import Settings
-from workflows.connection import TemporalUnreachable, connect
+from berth.database import Directory, Gateway, SchemaError, UnreachableError
+from berth.ports import is_taken
+from berth.problem import StartError
+from berth.settings import Settings
+from berth.temporal.client import TemporalUnreachable, connect
+from berth.temporal.namespace import missing_search_attributes
+from berth.temporal.task_queues import QueueWorkers, draining_builds, promotion, queue_workers
+from cli.output import show_json, show_table
+from cli.up.temporal_cli import CLI_VERSION, OLDEST_SERVER, present_temporal_cli
 from workflows.names import RESERVATIONS_QUEUE
 
 ANSWER_WITHIN = 5.0

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from launch.api_client import MESSAGES, ApiClient, Json, NoAnswer, Refused
+from cli.client import MESSAGES, ApiClient, Json, NoAnswer, Refused
 
 EVERY = 1.0
 """Seconds between two looks; a key has 200 requests a minute."""

@@ -12,17 +12,17 @@ import structlog
 import uvloop
 from temporalio.client import Client, Interceptor
 
-from directory import Directory
-from launch.logs import set_up_logs
-from launch.metrics import serve_metrics
-from launch.payload_keys import check_payload_keys
-from launch.ports import require_free
-from launch.problem import StartError
-from launch.sdk_runtime import set_up_sdk
-from launch.tracing import of_commands, of_reservations, tracing
-from settings import Settings
-from tls import CertificateError
-from workflows.connection import TemporalUnreachable, connect
+from berth.database import Directory
+from berth.ports import require_free
+from berth.problem import StartError
+from berth.settings import Settings
+from berth.telemetry.logs import set_up_logs
+from berth.telemetry.metrics_server import serve_metrics
+from berth.telemetry.tracing import of_commands, of_reservations, tracing
+from berth.temporal.client import TemporalUnreachable, connect
+from berth.temporal.payload_key_check import check_payload_keys
+from berth.temporal.runtime import set_up_sdk
+from berth.tls import CertificateError
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +56,8 @@ def run_gateway(settings: Settings, gateway_id: str) -> None:
 
     Raises StartError for certificates that cannot be used.
     """
+    from gateway.gateway_tls import gateway_tls
     from gateway.process import run
-    from gateway.tls import gateway_tls
 
     set_up_logs(settings, "gateway")
     require_free("GATEWAY_PORT", settings.gateway_host, settings.gateway_port)
@@ -82,8 +82,8 @@ def run_worker(settings: Settings) -> None:
 
     Raises TemporalUnreachable when Temporal does not answer within 30 s.
     """
-    from launch.task_queue import warn_unless_current
-    from launch.worker_health import health_app, serving_health
+    from berth.telemetry.worker_health import health_app, serving_health
+    from berth.temporal.task_queues import warn_unless_current
     from worker import WorkerProcess
 
     async def work(client: Client, directory: Directory) -> None:
@@ -105,7 +105,7 @@ def run_codec_server(settings: Settings) -> None:
 
     Raises StartError without a key, and without a token on an address others reach.
     """
-    from launch.codec_server import run
+    from cli.codec_server import run
 
     set_up_logs(settings, "codec")
     require_free("CODEC_PORT", settings.codec_host, settings.codec_port)

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from launch.problem import StartError
-from launch.tables import show_fields, show_json, show_table
+from berth.problem import StartError
+from cli.output import show_fields, show_json, show_table
 from simulator import console
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-from settings import Settings
+from berth.settings import Settings
 
 IMAGES = Path(__file__).parent / "images"
 RESERVATION = 1001

@@ -12,12 +12,12 @@ from urllib.parse import unquote_to_bytes
 import structlog
 from websockets.http11 import Request
 
-from directory import Charger, Credentials, Directory
+from berth.database import Charger, Credentials, Directory
+from berth.settings import Settings
 from gateway.channel import Channel
-from gateway.guesses import Guesses
-from gateway.known_networks import KnownNetworks
-from gateway.metrics import RefusalReason
-from settings import Settings
+from gateway.gateway_metrics import RefusalReason
+from gateway.password_throttle import Guesses
+from gateway.trusted_networks import KnownNetworks
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from directory import EventSubscription, ReportedStart
+from berth.database import EventSubscription, ReportedStart
 
 _CLOCK_UNSET_BEFORE = 2020
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)

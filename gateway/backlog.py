@@ -5,8 +5,8 @@ import math
 
 import structlog
 
-from directory import Directory
-from gateway.metrics import EVENTS_OLDEST_AGE, EVENTS_UNDELIVERED
+from berth.database import Directory
+from gateway.gateway_metrics import EVENTS_OLDEST_AGE, EVENTS_UNDELIVERED
 
 log = structlog.get_logger(__name__)
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import orjson
 import structlog
 
-from directory import LoggedMessage
+from berth.database import LoggedMessage
 from gateway.frames import Answer, BrokenAnswer, CallError, CallResult, Payload
-from gateway.metrics import MESSAGES_DROPPED
+from gateway.gateway_metrics import MESSAGES_DROPPED
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class Exchange:
 
 
 class MessageLog:
-    """A buffer before `directory.messages`, bounded in exchanges and in the bytes they take."""
+    """A buffer before `berth.database.message_log`, bounded in exchanges and in the bytes they take."""
 
     def __init__(
         self,

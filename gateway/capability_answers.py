@@ -6,7 +6,7 @@ Absent is not unsupported: both versions leave most of this optional, so what is
 import re
 from collections.abc import Iterable
 
-from directory import Capabilities
+from berth.database import Capabilities
 from gateway import fields
 from gateway.frames import Payload
 from workflows.messages import ReserveNowResult, ReserveStatus, Terms

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from activities.subscription import PORT_RESERVED_BY_OTHER, new_event
-from directory import Directory, EventSubscription, NewEvent, StoredEvent
+from berth.database import Directory, EventSubscription, NewEvent, StoredEvent
 from workflows.messages import (
     ChargerBooted,
     ChargerConnected,

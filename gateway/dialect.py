@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from directory import Capabilities
+from berth.database import Capabilities
 from gateway.frames import Answer, Payload, ProtocolFault
+from gateway.ocpp_schemas import Version
 from gateway.reports import ChargerReports
-from gateway.schemas import Version
 from workflows.messages import ChangePasswordResult, Terms
 
 Handler = Callable[[ChargerReports, Payload], Awaitable[Payload]]

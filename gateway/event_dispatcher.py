@@ -10,8 +10,8 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from directory import Directory, StoredEvent
-from gateway.events import signal_argument
+from berth.database import Directory, StoredEvent
+from gateway.charger_events import signal_argument
 
 log = structlog.get_logger(__name__)
 

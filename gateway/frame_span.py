@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
-from activities.link import InDoubt
+from berth.charger_link import InDoubt
 from gateway.frames import Answer, BrokenAnswer, CallError, CallResult
-from gateway.schemas import Version
+from gateway.ocpp_schemas import Version
 from workflows.messages import CancelStatus, PasswordStatus, ReserveStatus
 
 OTHER = "other"

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from activities.link import NotSent
+from berth.charger_link import NotSent
 from gateway.frames import Answer, BrokenAnswer, CallError, CallResult
 
 OTHER = "other"

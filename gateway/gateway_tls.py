@@ -8,9 +8,9 @@ from pathlib import Path
 
 import structlog
 
-from gateway.metrics import HANDSHAKES_REJECTED
-from settings import Settings
-from tls import ServerTls
+from berth.settings import Settings
+from berth.tls import ServerTls
+from gateway.gateway_metrics import HANDSHAKES_REJECTED
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from directory import Directory
+from berth.database import Directory
 
 log = structlog.get_logger(__name__)
 

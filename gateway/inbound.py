@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 from websockets.exceptions import ConnectionClosed
 
-from gateway import frames, message_log, metrics, schemas
+from gateway import call_log as message_log
+from gateway import frames
+from gateway import gateway_metrics as metrics
+from gateway import ocpp_schemas as schemas
 from gateway.frames import Call, CallError, CallResult, Malformed
 from gateway.reports import ChargerReports
 from gateway.wire import Wire

@@ -9,8 +9,8 @@ from datetime import timedelta
 
 import structlog
 
-from activities.link import InDoubt, NotSent
-from directory import Capabilities, Directory
+from berth.charger_link import InDoubt, NotSent
+from berth.database import Capabilities, Directory
 from gateway.registry import Registry
 from gateway.session import ChargerSession
 

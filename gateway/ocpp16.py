@@ -6,7 +6,8 @@ Outbound: ReserveNow and CancelReservation.
 
 from datetime import UTC, datetime
 
-from gateway import capabilities, fields
+from gateway import capability_answers as capabilities
+from gateway import fields
 from gateway.command_answers import read_password_answer
 from gateway.dialect import Dialect
 from gateway.frames import Payload

@@ -7,11 +7,12 @@ Outbound: ReserveNow and CancelReservation. A port is an EVSE; its connectors ar
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from directory import Transaction
-from gateway import capabilities, fields
+from berth.database import Transaction
+from gateway import capability_answers as capabilities
+from gateway import fields
+from gateway.charger_events import WHOLE_CHARGER
 from gateway.command_answers import read_set_password_answer
 from gateway.dialect import Dialect
-from gateway.events import WHOLE_CHARGER
 from gateway.frames import Payload
 from gateway.reports import (
     ACCEPTED,

@@ -14,8 +14,11 @@ from opentelemetry import trace
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
-from activities.link import InDoubt, NotSent
-from gateway import frames, message_log, metrics, schemas
+from berth.charger_link import InDoubt, NotSent
+from gateway import call_log as message_log
+from gateway import frames
+from gateway import gateway_metrics as metrics
+from gateway import ocpp_schemas as schemas
 from gateway.frame_span import frame_span, tell_answer
 from gateway.frames import Answer, BrokenAnswer, CallResult, Payload
 from gateway.wire import Wire

@@ -17,22 +17,22 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
-from activities.announcing import Announcer
-from activities.charger import ChargerCommands
-from activities.charger_presence import ChargerPresence
-from directory import Directory
-from gateway import metrics
+from activities.charger_commands import ChargerCommands
+from berth.database import Directory
+from berth.settings import Settings
+from berth.temporal.client import connect
+from berth.tls import renewed
+from gateway import gateway_metrics as metrics
 from gateway.backlog import tell_backlog
-from gateway.delivery import Deliverer
+from gateway.call_log import MessageLog
+from gateway.event_dispatcher import Deliverer
+from gateway.gateway_tls import GatewayTls
 from gateway.housekeeping import keep_house
 from gateway.load import Load, tell_load
-from gateway.message_log import MessageLog
 from gateway.registry import Registry
 from gateway.server import DIALECTS, GatewayServer
-from gateway.tls import GatewayTls
-from settings import Settings
-from tls import renewed
-from workflows.connection import connect
+from webhooks.charger_presence import ChargerPresence
+from webhooks.outbox import Announcer
 from workflows.names import gateway_queue
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from directory import (
+from berth.database import (
     Capabilities,
     Charger,
     Directory,
@@ -19,10 +19,10 @@ from directory import (
     StatusChange,
     Transaction,
 )
-from gateway import events
+from berth.settings import Settings
+from gateway import charger_events as events
 from gateway.attribution import Start, attribute, is_id_live, is_known, rivals, same_token
-from gateway.events import Outbox
-from settings import Settings
+from gateway.charger_events import Outbox
 from workflows.messages import (
     ChargerBooted,
     PortStatusChanged,

@@ -18,22 +18,22 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from activities.charger_presence import ChargerPresence
-from directory import Charger, Directory
+from berth.database import Charger, Directory
+from berth.settings import Settings
 from gateway.admission import Admission, Refusal
+from gateway.call_log import MessageLog
 from gateway.channel import Channel, channel_of
-from gateway.events import Outbox
+from gateway.charger_events import Outbox
+from gateway.gateway_metrics import HANDSHAKES_REJECTED
+from gateway.gateway_tls import GatewayTls
 from gateway.health import DIRECTORY_WITHIN, LIVE, READY
 from gateway.inquiry import INQUIRE_AFTER, Inquirer
-from gateway.message_log import MessageLog
-from gateway.metrics import HANDSHAKES_REJECTED
 from gateway.ocpp16 import OCPP16
 from gateway.ocpp201 import OCPP201
 from gateway.registry import Registry
 from gateway.reports import ChargerReports, Outage, PortReport
 from gateway.session import ChargerSession
-from gateway.tls import GatewayTls
-from settings import Settings
+from webhooks.charger_presence import ChargerPresence
 from workflows.messages import ChargerConnected, Route
 
 log = structlog.get_logger(__name__)

@@ -13,17 +13,17 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
-from directory import Capabilities
+from berth.database import Capabilities
 from gateway import frames
-from gateway.capabilities import shown_by
+from gateway.call_log import MessageLog
+from gateway.capability_answers import shown_by
 from gateway.command_answers import read_cancel_answer, read_reserve_answer
 from gateway.dialect import Dialect
 from gateway.frames import Call, CallResult, Malformed
 from gateway.inbound import InboundCalls
-from gateway.message_log import MessageLog
+from gateway.ocpp_schemas import SchemaViolation
 from gateway.outbound import OutboundCalls
 from gateway.reports import ChargerReports
-from gateway.schemas import SchemaViolation
 from gateway.wire import Wire
 from workflows.messages import (
     CancelReservationResult,

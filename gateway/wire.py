@@ -7,9 +7,9 @@ import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
+from gateway.call_log import TYPICAL_WEIGHT, Exchange, MessageLog
 from gateway.dialect import Dialect
 from gateway.frames import Answer, Payload
-from gateway.message_log import TYPICAL_WEIGHT, Exchange, MessageLog
 
 log = structlog.get_logger(__name__)
 

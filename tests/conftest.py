@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from directory import migrate
-from launch import ports
-from launch.temporal_cli import find_temporal_cli
+from berth import ports
+from berth.database import migrate
+from cli.up.temporal_cli import find_temporal_cli
 from tests import servers
 
 # `make chaos`; here, because pytest wants it known before it reads the tests.

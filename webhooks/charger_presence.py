@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from activities.announcing import Announcer
-from directory import Announced, Directory, Presence
+from berth.database import Announced, Directory, Presence
+from webhooks.outbox import Announcer
 from workflows.webhook_events import EventType, charger_event_id, event_body
 
 

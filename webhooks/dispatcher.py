@@ -13,8 +13,8 @@ import structlog
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from activities.metrics import WEBHOOKS_OLDEST_AGE, WEBHOOKS_PENDING
-from directory import Directory, DueDelivery
+from berth.database import Directory, DueDelivery
+from webhooks.delivery_metrics import WEBHOOKS_OLDEST_AGE, WEBHOOKS_PENDING
 from workflows.names import WEBHOOKS_QUEUE, webhook_delivery_workflow_id
 from workflows.webhook_delivery import LARGEST_BATCH, DeliveryRound, DeliveryStart, WebhookDeliveryWorkflow
 

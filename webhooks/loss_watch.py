@@ -9,8 +9,8 @@ import time
 
 import structlog
 
-from activities.charger_presence import ChargerPresence
-from directory import HEARTBEAT_LIFETIME, Directory
+from berth.database import HEARTBEAT_LIFETIME, Directory
+from webhooks.charger_presence import ChargerPresence
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from temporalio import activity
 
-from directory import Announced, Directory
+from berth.database import Announced, Directory
 from workflows.webhook_events import AnnounceInput, WebhookEvent
 
 

@@ -319,7 +319,7 @@ class InDoubtDetail(Record):
 
 
 class Subscription(Record):
-    """A run that its charger's events are sent to: a row of `directory.subscriptions`."""
+    """A run that its charger's events are sent to: a row of `berth.database.subscriptions`."""
 
     charger_id: int
     reservation_id: int

@@ -15,7 +15,7 @@ from api.schemas import keys as schemas
 from api.schemas.base import Data, Page
 from api.schemas.keys import KeyIdInPath, NewKeyBody
 from api.services import Here
-from directory import ApiKey
+from berth.database import ApiKey
 
 router = APIRouter(prefix="/api/keys", tags=["keys"], route_class=ApiRoute)
 

@@ -25,7 +25,7 @@ from api.schemas.chargers import (
     OcppIdInPath,
 )
 from api.services import Here, Services
-from directory import AlreadyExists, ApiKey, Charger, ChargerChanges, NewCharger, NewPort
+from berth.database import AlreadyExists, ApiKey, Charger, ChargerChanges, NewCharger, NewPort
 from workflows.messages import PENDING, PasswordAnswer, PasswordChange, PasswordStatus
 
 router = APIRouter(prefix="/api/chargers", tags=["chargers"], route_class=ApiRoute)

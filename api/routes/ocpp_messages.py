@@ -15,7 +15,7 @@ from api.route import ApiRoute
 from api.schemas.base import Page
 from api.schemas.messages import ChargerIdInQuery, EndInQuery, OcppMessage, StartInQuery, TypesInQuery
 from api.services import Here
-from directory import ApiKey, LoggedMessage
+from berth.database import ApiKey, LoggedMessage
 
 router = APIRouter(prefix="/api/ocpp-messages", tags=["messages"], route_class=ApiRoute)
 

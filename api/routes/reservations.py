@@ -16,8 +16,6 @@ from api.idempotency import IdempotencyKey, answered_once
 from api.paging import ThisPage
 from api.policy import default_wait, policy_of
 from api.prefer import Prefer, preferred_wait
-from api.reservation_list import Listed
-from api.reservations_client import Sight
 from api.route import ApiRoute
 from api.schemas.base import Data, Page
 from api.schemas.reservations import (
@@ -35,8 +33,10 @@ from api.schemas.reservations import (
     TimelineItem,
 )
 from api.services import Here, Services
-from directory import ApiKey, Charger, ChargerTarget, PortTarget
-from settings import Settings
+from api.temporal.reservation_list import Listed
+from api.temporal.reservations_client import Sight
+from berth.database import ApiKey, Charger, ChargerTarget, PortTarget
+from berth.settings import Settings
 from workflows.messages import (
     PENDING,
     CancelAnswer,

@@ -14,7 +14,7 @@ from api.schemas import tokens as schemas
 from api.schemas.base import Data, Page
 from api.schemas.tokens import TokenBody, TokenInQuery
 from api.services import Here
-from directory import ApiKey, Token
+from berth.database import ApiKey, Token
 
 router = APIRouter(prefix="/api/tokens", tags=["tokens"], route_class=ApiRoute)
 

@@ -18,7 +18,7 @@ from api.schemas import webhooks as schemas
 from api.schemas.base import Data, Page
 from api.schemas.webhooks import DeliveryIdInPath, NewWebhookBody, StateInQuery, WebhookIdInPath
 from api.services import Here, Services
-from directory import ApiKey, Delivery, Webhook
+from berth.database import ApiKey, Delivery, Webhook
 from webhooks.signature import new_secret
 from webhooks.target import TargetRefused, checked_addresses, parse
 from workflows.webhook_events import PING, event_body

@@ -8,8 +8,8 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
 from api.errors import Failed
-from api.short_workflows import STARTED_WITHIN, result_within
-from api.temporal_errors import bounded, mapped
+from api.temporal.short_workflows import STARTED_WITHIN, result_within
+from api.temporal.temporal_errors import bounded, mapped
 from workflows.messages import PasswordAnswer, PasswordChange
 from workflows.names import CHARGER_ID, RESERVATIONS_QUEUE, change_password_workflow_id
 

@@ -11,8 +11,8 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
 from api.errors import Failed
-from api.short_workflows import STARTED_WITHIN, result_within
-from api.temporal_errors import bounded, mapped
+from api.temporal.short_workflows import STARTED_WITHIN, result_within
+from api.temporal.temporal_errors import bounded, mapped
 from workflows.messages import CancelAnswer, ForwardCancelInput
 from workflows.names import CHARGER_ID, RESERVATION_ID, RESERVATIONS_QUEUE, forward_cancel_workflow_id
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
-from api.temporal_errors import bounded
+from api.temporal.temporal_errors import bounded
 from workflows.messages import ReservationState
 from workflows.names import (
     CHARGER_ID,

@@ -30,8 +30,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.errors import Failed, Unavailable
-from api.reservation_start import start_and_reserve, start_operation
-from api.temporal_errors import bounded, is_missing, mapped
+from api.temporal.reservation_start import start_and_reserve, start_operation
+from api.temporal.temporal_errors import bounded, is_missing, mapped
 from workflows.messages import (
     PENDING,
     CancelAnswer,

@@ -3,11 +3,11 @@
 Open it with `Directory.open(url)`; everything it gives back is a frozen record.
 """
 
-from directory.clock import database_now
-from directory.database import Directory
-from directory.errors import AlreadyExists, DirectoryError, SchemaError, UnreachableError
-from directory.liveness import HEARTBEAT_LIFETIME
-from directory.records import (
+from berth.database.clock import database_now
+from berth.database.database import Directory
+from berth.database.errors import AlreadyExists, DirectoryError, SchemaError, UnreachableError
+from berth.database.liveness import HEARTBEAT_LIFETIME
+from berth.database.records import (
     RIGHTS,
     TOKEN_STATUSES,
     Announced,
@@ -43,7 +43,7 @@ from directory.records import (
     Transaction,
     Webhook,
 )
-from directory.schema import migrate, migrate_async
+from berth.database.schema import migrate, migrate_async
 
 __all__ = [
     "HEARTBEAT_LIFETIME",

@@ -9,10 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.clock import database_now
-from directory.connections import Connections, Row
-from directory.records import RIGHTS, ApiKey
-from directory.tables import api_keys
+from berth.database.clock import database_now
+from berth.database.connections import Connections, Row
+from berth.database.records import RIGHTS, ApiKey
+from berth.database.tables import api_keys
 
 BOOTSTRAP_NAME = "bootstrap"
 

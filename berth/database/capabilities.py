@@ -8,10 +8,10 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.clock import database_now
-from directory.connections import Connections
-from directory.records import Capabilities
-from directory.tables import chargers
+from berth.database.clock import database_now
+from berth.database.connections import Connections
+from berth.database.records import Capabilities
+from berth.database.tables import chargers
 
 ASKED_ANEW_AFTER = timedelta(hours=1)
 """Some chargers boot with every connection: they are not asked with each."""

@@ -9,15 +9,15 @@ from typing import Any, Unpack
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory import capabilities
-from directory.clock import database_now
-from directory.connections import Connections, Row, T
-from directory.errors import AlreadyExists
-from directory.events import is_waiting_for
-from directory.liveness import gateway_lives, is_ready, takes_commands
-from directory.passwords import hash_password
-from directory.port_status import PortStatuses
-from directory.records import (
+from berth.database import capabilities
+from berth.database.clock import database_now
+from berth.database.connections import Connections, Row, T
+from berth.database.errors import AlreadyExists
+from berth.database.events import is_waiting_for
+from berth.database.liveness import gateway_lives, is_ready, takes_commands
+from berth.database.passwords import hash_password
+from berth.database.port_status import PortStatuses
+from berth.database.records import (
     Capabilities,
     Charger,
     ChargerChanges,
@@ -29,7 +29,7 @@ from directory.records import (
     Port,
     PortTarget,
 )
-from directory.tables import IDENTITY_LENGTH, chargers, gateways, links, ports
+from berth.database.tables import IDENTITY_LENGTH, chargers, gateways, links, ports
 
 _FACTS = [
     "id",

@@ -54,7 +54,7 @@ def address_of(url: str) -> sa.URL:
 
 def connect(url: sa.URL) -> Connections:
     """The connections to the database at `url`, opened on first use."""
-    from directory.postgres import PostgresConnections
-    from directory.sqlite import SqliteConnections
+    from berth.database.postgres import PostgresConnections
+    from berth.database.sqlite import SqliteConnections
 
     return (SqliteConnections if url.get_backend_name() == "sqlite" else PostgresConnections)(url)

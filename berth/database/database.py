@@ -7,25 +7,25 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from directory.capabilities import ChargerCapabilities
-from directory.chargers import Chargers
-from directory.clock import database_now
-from directory.connections import Connections, address_of, connect
-from directory.deliveries import Deliveries
-from directory.errors import SchemaError, UnreachableError
-from directory.events import Events
-from directory.idempotency import Idempotency
-from directory.keys import ApiKeys
-from directory.links import Links
-from directory.messages import Messages
-from directory.password_changes import PasswordChanges
-from directory.payload_keys import PayloadKeys
-from directory.presences import Presences
-from directory.schema import check_schema
-from directory.subscriptions import EventSubscriptions
-from directory.tokens import Tokens
-from directory.transactions import Transactions
-from directory.webhooks import Webhooks
+from berth.database.api_keys import ApiKeys
+from berth.database.capabilities import ChargerCapabilities
+from berth.database.chargers import Chargers
+from berth.database.clock import database_now
+from berth.database.connections import Connections, address_of, connect
+from berth.database.deliveries import Deliveries
+from berth.database.errors import SchemaError, UnreachableError
+from berth.database.events import Events
+from berth.database.idempotency import Idempotency
+from berth.database.links import Links
+from berth.database.message_log import Messages
+from berth.database.password_changes import PasswordChanges
+from berth.database.payload_keys import PayloadKeys
+from berth.database.presences import Presences
+from berth.database.schema import check_schema
+from berth.database.subscriptions import EventSubscriptions
+from berth.database.tokens import Tokens
+from berth.database.transactions import Transactions
+from berth.database.webhooks import Webhooks
 
 
 class Directory:

@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.clock import database_now
-from directory.connections import Connections, Row
-from directory.records import (
+from berth.database.clock import database_now
+from berth.database.connections import Connections, Row
+from berth.database.records import (
     Announced,
     Backlog,
     Delivery,
@@ -20,8 +20,8 @@ from directory.records import (
     DeliveryTarget,
     DueDelivery,
 )
-from directory.tables import api_keys, webhooks
-from directory.tables import webhook_deliveries as table
+from berth.database.tables import api_keys, webhooks
+from berth.database.tables import webhook_deliveries as table
 
 STARTED_AGAIN_AFTER = timedelta(hours=25)
 """A delivery that its workflow has not ended by then (somebody terminated it) gets a new one."""

@@ -6,11 +6,11 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.clock import database_now
-from directory.connections import Connections
-from directory.liveness import holds_socket
-from directory.records import Backlog, NewEvent, StoredEvent, as_row
-from directory.tables import events, gateways, links
+from berth.database.clock import database_now
+from berth.database.connections import Connections
+from berth.database.liveness import holds_socket
+from berth.database.records import Backlog, NewEvent, StoredEvent, as_row
+from berth.database.tables import events, gateways, links
 
 _columns = [events.c[name] for name in StoredEvent.__dataclass_fields__]
 _NEXT_OF = (

@@ -6,10 +6,10 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.clock import database_now
-from directory.connections import Connections
-from directory.records import Recorded
-from directory.tables import idempotency as table
+from berth.database.clock import database_now
+from berth.database.connections import Connections
+from berth.database.records import Recorded
+from berth.database.tables import idempotency as table
 
 _columns = [table.c[name] for name in Recorded.__dataclass_fields__]
 _FIND = sa.select(*_columns).where(

@@ -6,11 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.clock import database_now
-from directory.connections import Connections
-from directory.liveness import gateway_lives, is_ready
-from directory.records import Gateway, Heartbeat, Link, Taken
-from directory.tables import gateways, links
+from berth.database.clock import database_now
+from berth.database.connections import Connections
+from berth.database.liveness import gateway_lives, is_ready
+from berth.database.records import Gateway, Heartbeat, Link, Taken
+from berth.database.tables import gateways, links
 
 _FORGET_GATEWAY_AFTER = timedelta(days=1)
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from directory.clock import database_now
-from directory.tables import gateways, links
+from berth.database.clock import database_now
+from berth.database.tables import gateways, links
 
 HEARTBEAT_LIFETIME = timedelta(seconds=15)
 """A gateway silent for this long is taken for dead."""

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from directory.clock import database_now
-from directory.connections import Connections
-from directory.records import LoggedMessage, as_row
-from directory.tables import chargers, messages
+from berth.database.clock import database_now
+from berth.database.connections import Connections
+from berth.database.records import LoggedMessage, as_row
+from berth.database.tables import chargers, messages
 
 _PRUNE_AT_ONCE = 5_000
 """Rows deleted in one transaction, so that no other writer waits long."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.connections import Connections
-from directory.passwords import hash_password
-from directory.tables import chargers
+from berth.database.connections import Connections
+from berth.database.passwords import hash_password
+from berth.database.tables import chargers
 
 MOST = 3
 """Newer passwords of one charger, the youngest: each is 10 ms more for the check of a wrong one."""

@@ -3,9 +3,9 @@
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.clock import database_now
-from directory.connections import Connections
-from directory.tables import payload_keys as table
+from berth.database.clock import database_now
+from berth.database.connections import Connections
+from berth.database.tables import payload_keys as table
 
 _ALL = sa.select(table.c.id, table.c.proof).order_by(table.c.used_since)
 _RETIRE = sa.delete(table).where(table.c.id == bindparam("key_id")).returning(table.c.id)

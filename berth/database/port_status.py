@@ -6,10 +6,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.connections import Connections
-from directory.events import store_events
-from directory.records import NewEvent, StatusChange
-from directory.tables import chargers, connectors, ports
+from berth.database.connections import Connections
+from berth.database.events import store_events
+from berth.database.records import NewEvent, StatusChange
+from berth.database.tables import chargers, connectors, ports
 
 _FIRST_THAT_APPLIES = ("Occupied", "Reserved", "Available", "Faulted", "Unavailable")
 """OCPP 2.0.1 ConnectorStatusEnumType, in the order that decides for an EVSE with several connectors."""
@@ -37,7 +37,7 @@ _NEW_PORT = sa.select(chargers.c.id, bindparam("number", type_=sa.Integer)).wher
 
 
 class PortStatuses:
-    """The part of `directory.chargers` that takes StatusNotification and NotifyEvent."""
+    """The part of `berth.database.chargers` that takes StatusNotification and NotifyEvent."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections

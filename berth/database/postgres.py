@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from directory.connections import Connections, Rows, T
-from directory.reaching import reaching
+from berth.database.connections import Connections, Rows, T
+from berth.database.reaching import reaching
 
 
 class PostgresConnections(Connections):

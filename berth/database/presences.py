@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.clock import database_now
-from directory.connections import Connections, Row
-from directory.deliveries import enter_deliveries, insert_of
-from directory.liveness import gateway_lives
-from directory.records import Announced, Presence
-from directory.tables import chargers, gateways, links
+from berth.database.clock import database_now
+from berth.database.connections import Connections, Row
+from berth.database.deliveries import enter_deliveries, insert_of
+from berth.database.liveness import gateway_lives
+from berth.database.records import Announced, Presence
+from berth.database.tables import chargers, gateways, links
 
 _AFTER = timedelta(milliseconds=1)  # an end has a later instant than the beginning that was told
 

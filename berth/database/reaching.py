@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from directory.errors import UnreachableError
+from berth.database.errors import UnreachableError
 
 _OF_THE_STATEMENT = (
     sa.exc.IntegrityError,

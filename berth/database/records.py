@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from directory.passwords import check_password
+from berth.database.passwords import check_password
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -9,10 +9,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from directory.connections import address_of
-from directory.errors import SchemaError
-from directory.reaching import reaching
-from directory.sqlite import sqlite_engine
+from berth.database.connections import address_of
+from berth.database.errors import SchemaError
+from berth.database.reaching import reaching
+from berth.database.sqlite import sqlite_engine
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ONE_AT_A_TIME = 0x62657274  # an arbitrary number that all releases of Berth share
@@ -67,7 +67,7 @@ def _migrate_sqlite(url: sa.URL) -> None:
 
 async def _migrate_postgres(url: sa.URL) -> None:
     # Imported late: SQLAlchemy's asyncio is a tenth of every process's start, and SQLite needs none of it.
-    from directory.postgres import postgres_engine
+    from berth.database.postgres import postgres_engine
 
     engine = postgres_engine(url)
     try:

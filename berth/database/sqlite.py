@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from directory.connections import Connections, Rows, T
-from directory.errors import UnreachableError
-from directory.reaching import reaching
+from berth.database.connections import Connections, Rows, T
+from berth.database.errors import UnreachableError
+from berth.database.reaching import reaching
 
 _READERS = 4  # and the event loop itself
 _BUSY_TIMEOUT = 15.0  # seconds a writer waits for writers of other processes

@@ -7,13 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.clock import database_now
-from directory.connections import Connections
-from directory.deliveries import enter_deliveries, insert_of
-from directory.events import drop_events, store_events
-from directory.records import Announced, EventSubscription, NewEvent, as_row
-from directory.tables import live_reservations as table
-from directory.tables import transactions
+from berth.database.clock import database_now
+from berth.database.connections import Connections
+from berth.database.deliveries import enter_deliveries, insert_of
+from berth.database.events import drop_events, store_events
+from berth.database.records import Announced, EventSubscription, NewEvent, as_row
+from berth.database.tables import live_reservations as table
+from berth.database.tables import transactions
 
 KEPT_AFTER_EXPIRY = timedelta(hours=24)
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from directory.instant import Instant
-from directory.wire_text import WireText
+from berth.database.instant import Instant
+from berth.database.wire_text import WireText
 
 IDENTITY_LENGTH = 48
 """OCPP 2.0.1 identifierString[48]; 1.6 leaves 20 of it unused."""

@@ -3,9 +3,9 @@
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.connections import Connections
-from directory.records import TOKEN_STATUSES, Token
-from directory.tables import tokens
+from berth.database.connections import Connections
+from berth.database.records import TOKEN_STATUSES, Token
+from berth.database.tables import tokens
 
 MAX_TOKEN = 36
 """Characters of a token: OCPP 2.0.1 identifierString[36]; 1.6 chargers know those of up to 20."""

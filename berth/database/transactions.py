@@ -7,11 +7,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.clock import database_now
-from directory.connections import Connections
-from directory.events import store_events
-from directory.records import NewEvent, ReportedStart, Transaction
-from directory.tables import transactions
+from berth.database.clock import database_now
+from berth.database.connections import Connections
+from berth.database.events import store_events
+from berth.database.records import NewEvent, ReportedStart, Transaction
+from berth.database.tables import transactions
 
 _columns = [transactions.c[name] for name in Transaction.__dataclass_fields__]
 _newer = transactions.alias("newer")

@@ -5,10 +5,10 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from directory.clock import database_now
-from directory.connections import Connections, Row
-from directory.records import Webhook
-from directory.tables import webhooks as table
+from berth.database.clock import database_now
+from berth.database.connections import Connections, Row
+from berth.database.records import Webhook
+from berth.database.tables import webhooks as table
 
 _columns = [table.c[name] for name in Webhook.__dataclass_fields__]
 _ANY = sa.select(table.c.id).limit(1)

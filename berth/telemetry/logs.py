@@ -10,8 +10,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from launch.tracing import is_on
-from settings import Settings
+from berth.settings import Settings
+from berth.telemetry.tracing import is_on
 
 _QUIET = (
     *("httpx", "httpcore", "websockets", "asyncio", "uvicorn", "uvicorn.access", "uvicorn.error"),
@@ -24,7 +24,7 @@ def set_up_logs(settings: Settings, process: str) -> None:
     """Send everything, the libraries' lines too, to stderr in the format of BERTH_LOG_FORMAT.
 
     `process` (api, gateway, …) stands in every JSON line; with tracing on, each line that belongs to a trace
-    names it. What the SDK's own runtime writes is set up in `launch.sdk_runtime`.
+    names it. What the SDK's own runtime writes is set up in `berth.temporal.runtime`.
     """
     level = logging.getLevelName(settings.log_level.upper())
     shared: list[Processor] = [

@@ -4,8 +4,8 @@ import prometheus_client
 import structlog
 from temporalio.runtime import PrometheusConfig
 
-from launch.ports import require_free
-from settings import Settings
+from berth.ports import require_free
+from berth.settings import Settings
 
 log = structlog.get_logger(__name__)
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from launch.problem import StartError
+from berth.problem import StartError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from temporalio.contrib.opentelemetry import TracingInterceptor
 
-    from workflows.tracing import ReservationTracing
+    from berth.temporal.trace_context import ReservationTracing
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """Where the collector is; the first counts for traces when both are set."""
@@ -58,7 +58,7 @@ def of_reservations() -> list["ReservationTracing"]:
     """For the clients of API and worker: their calls to workflows, and the workflows; [] when off."""
     if not is_on():
         return []
-    from workflows.tracing import ReservationTracing
+    from berth.temporal.trace_context import ReservationTracing
 
     return [ReservationTracing()]
 
@@ -81,7 +81,7 @@ def _start(process: str, instance: str | None) -> "TracerProvider":
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    from launch.span_export import SpanExport
+    from berth.telemetry.span_export import SpanExport
 
     own = {"service.name": f"berth-{process}"}
     if instance is not None:

@@ -14,9 +14,9 @@ from starlette.routing import Route
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from directory import Directory
-from launch.http_server import HttpServer
-from settings import Settings
+from berth.database import Directory
+from berth.http_server import HttpServer
+from berth.settings import Settings
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from temporalio.client import Client, Interceptor
 from temporalio.envconfig import ClientConfig
 
-from workflows.payload_codec import data_converter
+from berth.temporal.codec import data_converter
 
 DEFAULT_ADDRESS = "localhost:7233"
 

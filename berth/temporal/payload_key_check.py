@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from directory import Directory
-from launch.problem import StartError
-from settings import Settings
-from workflows.payload_codec import PayloadKey, parse_keys
+from berth.database import Directory
+from berth.problem import StartError
+from berth.settings import Settings
+from berth.temporal.codec import PayloadKey, parse_keys
 
 
 async def check_payload_keys(settings: Settings, directory: Directory) -> None:

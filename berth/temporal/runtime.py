@@ -9,8 +9,8 @@ from temporalio.runtime import (
     TelemetryFilter,
 )
 
-from launch.logs import log_format
-from settings import Settings
+from berth.settings import Settings
+from berth.telemetry.logs import log_format
 
 
 def set_up_sdk(settings: Settings, metrics: PrometheusConfig | None) -> None:

@@ -1,8 +1,8 @@
 """Spans of workflows and of the calls to them, each in the trace of the request that it serves.
 
-Imported only when tracing is on (launch/tracing.py). The calls are traced by the SDK's own interceptor. What
-workflows do is traced here: by the SDK's rule all of it belongs to the request that started the workflow, a
-cancel two days later too, and the trace of that cancel would end before its frame.
+Imported only when tracing is on (berth/telemetry/tracing.py). The calls are traced by the SDK's own
+interceptor. What workflows do is traced here: by the SDK's rule all of it belongs to the request that started
+the workflow, a cancel two days later too, and the trace of that cancel would end before its frame.
 """
 
 from collections.abc import Mapping

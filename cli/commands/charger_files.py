@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launch.commands.ending import INTERRUPTED, NO_ANSWER, REFUSED, end, say
-from launch.commands.options import AsJson
-from launch.commands.remote import remote_berth
+from cli.commands.ending import INTERRUPTED, NO_ANSWER, REFUSED, end, say
+from cli.commands.options import AsJson
+from cli.commands.remote import remote_berth
 
 if TYPE_CHECKING:
-    from launch.charger_csv import FileCharger, Problem
-    from launch.charger_import import Plan
+    from cli.charger_csv import FileCharger, Problem
+    from cli.charger_import import Plan
 
 
 def import_chargers(
@@ -30,8 +30,8 @@ def import_chargers(
     One line for each port. Columns, of which only ocppId is required: ocppId, name, siteId, externalId,
     latitude, longitude, type, password; portNumber, portName, connectorType, maximumPowerKw.
     """
-    from launch.charger_csv import BadFile, read_chargers
-    from launch.charger_import import Stopped, carry_out, plan
+    from cli.charger_csv import BadFile, read_chargers
+    from cli.charger_import import Stopped, carry_out, plan
 
     try:
         chargers = read_chargers(file.read())
@@ -56,9 +56,9 @@ def export_chargers(
 
     Example: berth charger export > chargers.csv
     """
-    from launch.api_client import CHARGERS
-    from launch.charger_csv import written
-    from launch.tables import show_json
+    from cli.charger_csv import written
+    from cli.client import CHARGERS
+    from cli.output import show_json
 
     with remote_berth() as client:
         found = client.found(CHARGERS).items
@@ -70,7 +70,7 @@ def export_chargers(
 
 
 def _refuse(problems: "Sequence[Problem]", as_json: bool) -> None:
-    from launch.tables import show_json
+    from cli.output import show_json
 
     if as_json:
         show_json({"added": [], "skipped": [], "problems": problems})
@@ -81,8 +81,8 @@ def _refuse(problems: "Sequence[Problem]", as_json: bool) -> None:
 
 
 def _tell_of_plan(planned: "Plan", as_json: bool) -> None:
-    from launch.charger_csv import PASSWORD
-    from launch.tables import show_json, show_table
+    from cli.charger_csv import PASSWORD
+    from cli.output import show_json, show_table
 
     if as_json:
         shown = [
@@ -110,7 +110,7 @@ def _tell_of_plan(planned: "Plan", as_json: bool) -> None:
 
 
 def _tell_of_result(added: list[dict[str, Any]], planned: "Plan", as_json: bool) -> None:
-    from launch.tables import show_json
+    from cli.output import show_json
 
     if as_json:
         show_json({"added": added, "skipped": _identities(planned.there), "problems": []})

@@ -2,9 +2,9 @@
 
 import typer
 
-from launch.commands.ending import DONE, exit_code_of
-from launch.commands.options import AsJson, Charger, Wait
-from launch.commands.remote import charger_id, remote_berth
+from cli.commands.ending import DONE, exit_code_of
+from cli.commands.options import AsJson, Charger, Wait
+from cli.commands.remote import charger_id, remote_berth
 
 _SAID = {
     "Accepted": "took a new password. The old one opens until it has connected with the new one.",
@@ -15,7 +15,7 @@ _SAID = {
 
 def rotate_password(charger: Charger, wait: Wait = None, as_json: AsJson = False) -> None:
     """Give a charger that is online a new password, which Berth makes up and shows nobody."""
-    from launch.tables import show_json
+    from cli.output import show_json
 
     with remote_berth() as client:
         outcome = client.change_password(charger_id(client, charger), wait)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from launch.commands.ending import WRONG_USE, end
-from launch.commands.local import password as password_given
-from launch.commands.local import settings
-from launch.commands.options import All, AsJson, Charger, Limit, tell_of_more
-from launch.commands.remote import charger_id, is_remote, remote_berth
+from cli.commands.ending import WRONG_USE, end
+from cli.commands.local import password as password_given
+from cli.commands.local import settings
+from cli.commands.options import All, AsJson, Charger, Limit, tell_of_more
+from cli.commands.remote import charger_id, is_remote, remote_berth
 
 if TYPE_CHECKING:
-    from launch.api_client import ApiClient
+    from cli.client import ApiClient
 
 app = typer.Typer(
     help="Chargers that Berth knows. Changing them needs a key with the right admin.", no_args_is_help=True
@@ -89,7 +89,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a charger."""
-    from launch.tables import show_json
+    from cli.output import show_json
 
     secret = password_given(password)
     body = {
@@ -120,7 +120,7 @@ def list_chargers(
     as_json: AsJson = False,
 ) -> None:
     """Show the chargers, whether they are online, and whether they take reservations."""
-    from launch.tables import show_json, show_table
+    from cli.output import show_json, show_table
 
     with remote_berth() as client:
         chargers, has_more = _found(client, site, None if without_limit else limit)
@@ -161,7 +161,7 @@ def list_chargers(
 @app.command()
 def show(charger: Charger, as_json: AsJson = False) -> None:
     """Show one charger with its ports: what is plugged in, what is reserved."""
-    from launch.tables import show_json
+    from cli.output import show_json
 
     with remote_berth() as client:
         found = client.charger(charger_id(client, charger))
@@ -197,7 +197,7 @@ def change(
     as_json: AsJson = False,
 ) -> None:
     """Change what is given here; the rest stays. Ports are added or described anew, none is removed."""
-    from launch.tables import show_json
+    from cli.output import show_json
 
     given: dict[str, Any] = {
         "ocppId": identity,
@@ -244,7 +244,7 @@ def remove(
 
 
 def _found(client: "ApiClient", site: str | None, limit: int | None) -> tuple[list[dict[str, Any]], bool]:
-    from launch.api_client import CHARGERS
+    from cli.client import CHARGERS
 
     if site is None:
         found = client.found(CHARGERS, limit)
@@ -290,7 +290,7 @@ def _tell_of_new(charger: dict[str, Any], has_password: bool) -> None:
 
 
 def _show(charger: dict[str, Any]) -> None:
-    from launch.tables import show_fields, show_table
+    from cli.output import show_fields, show_table
 
     capabilities = charger["capabilities"]
     show_fields(

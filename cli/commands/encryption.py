@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from launch.commands.local import settings
+from cli.commands.local import settings
 
 
 def payload_key(
@@ -18,20 +18,20 @@ def payload_key(
     if retire is not None:
         _retire(retire)
         return
-    from workflows.payload_codec import fresh_key
+    from berth.temporal.codec import fresh_key
 
     typer.echo(fresh_key().in_setting())
 
 
 def codec_server() -> None:
     """Run the codec server: it decrypts payloads for Temporal's UI and command line."""
-    from launch.processes import run_codec_server
+    from cli.processes import run_codec_server
 
     run_codec_server(settings())
 
 
 def _retire(key_id: str) -> None:
-    from directory import Directory
+    from berth.database import Directory
 
     async def retire() -> bool:
         async with await Directory.open(settings().database_url) as directory:

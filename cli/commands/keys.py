@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from launch.commands.ending import say
-from launch.commands.local import instant, settings
-from launch.commands.options import All, AsJson, Limit, tell_of_more
-from launch.commands.remote import remote_berth
+from cli.commands.ending import say
+from cli.commands.local import instant, settings
+from cli.commands.options import All, AsJson, Limit, tell_of_more
+from cli.commands.remote import remote_berth
 
 app = typer.Typer(help="API keys. These need a key with the right admin.", no_args_is_help=True)
 
@@ -48,7 +48,7 @@ def create(
 
     The first key of an installation: berth key create me --right admin --local
     """
-    from launch.tables import show_json
+    from cli.output import show_json
 
     until = None if expires is None else instant(expires, "--expires")
     rights = list(dict.fromkeys(right or [Right.RESERVATIONS, Right.READ]))
@@ -75,8 +75,8 @@ def create(
 @app.command("list")
 def list_keys(limit: Limit = 500, without_limit: All = False, as_json: AsJson = False) -> None:
     """Show the API keys (not the keys themselves), revoked and expired ones too."""
-    from launch.api_client import KEYS
-    from launch.tables import show_json, show_table
+    from cli.client import KEYS
+    from cli.output import show_json, show_table
 
     with remote_berth() as client:
         found = client.found(KEYS, None if without_limit else limit)
@@ -124,7 +124,7 @@ async def _create_here(
     from dataclasses import asdict
 
     from api.schemas.keys import NewKey
-    from directory import Directory
+    from berth.database import Directory
 
     async with await Directory.open(settings().database_url) as directory:
         raw_key, record = await directory.keys.create(name, rights, sites, chargers, flipturn, until)

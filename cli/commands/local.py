@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from settings import Settings
+    from berth.settings import Settings
 
 
 def settings() -> "Settings":
     """Berth's settings. Raises pydantic's ValidationError."""
-    from settings import Settings
+    from berth.settings import Settings
 
     return Settings()
 
@@ -28,7 +28,7 @@ def process_settings() -> "Settings":
 
 def instant(text: str, option: str) -> datetime:
     """When: a duration from now, or an instant. Raises BadParameter."""
-    from launch.instants import instant
+    from cli.instants import instant
 
     try:
         return instant(text)
@@ -38,7 +38,7 @@ def instant(text: str, option: str) -> datetime:
 
 def instant_past(text: str | None, option: str) -> datetime | None:
     """When: a duration ago, or an instant. Raises BadParameter."""
-    from launch.instants import instant_past
+    from cli.instants import instant_past
 
     try:
         return None if text is None else instant_past(text)

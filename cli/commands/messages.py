@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launch.commands.ending import say
-from launch.commands.local import instant_past
-from launch.commands.options import All, AsJson, Follow, Limit, OfCharger, tell_of_more
-from launch.commands.remote import charger_id_unless_none, remote_berth
+from cli.commands.ending import say
+from cli.commands.local import instant_past
+from cli.commands.options import All, AsJson, Follow, Limit, OfCharger, tell_of_more
+from cli.commands.remote import charger_id_unless_none, remote_berth
 
 if TYPE_CHECKING:
-    from launch.api_client import ApiClient
+    from cli.client import ApiClient
 
 
 def messages(
@@ -32,8 +32,8 @@ def messages(
 
     With --follow: the last ones, oldest first, then each as it comes, until Ctrl-C.
     """
-    from launch.api_client import MESSAGES
-    from launch.tables import compact_json, show_json, show_table
+    from cli.client import MESSAGES
+    from cli.output import compact_json, show_json, show_table
 
     if follow and (until is not None or without_limit):
         raise typer.BadParameter("goes with neither --until nor --all", param_hint="--follow")
@@ -72,8 +72,8 @@ def messages(
 def _follow(
     client: "ApiClient", first: int, filters: dict[str, Any], newer: dict[str, Any], as_json: bool
 ) -> None:
-    from launch import following
-    from launch.tables import compact_json, show_json_line, show_line
+    from cli import following
+    from cli.output import compact_json, show_json_line, show_line
 
     for new in following.messages(client, first, _given(filters), _given(newer), say):
         for message in new:
@@ -90,7 +90,7 @@ def _follow(
 
 
 def _answer(message: dict[str, Any]) -> str | None:
-    from launch.tables import compact_json
+    from cli.output import compact_json
 
     answer = message["messageResponse"]
     return None if answer is None else compact_json(answer)

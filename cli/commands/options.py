@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from launch.commands.ending import say
+from cli.commands.ending import say
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 Follow = Annotated[

@@ -5,20 +5,20 @@ from typing import Annotated
 
 import typer
 
-from launch.commands.local import process_settings, settings
-from launch.commands.options import AsJson
+from cli.commands.local import process_settings, settings
+from cli.commands.options import AsJson
 
 
 def up() -> None:
     """Run everything here, in the foreground: Temporal, API, gateway, worker, simulated chargers."""
-    from launch.supervisor import up
+    from cli.up.supervisor import up
 
     up(settings())
 
 
 def api() -> None:
     """Run the HTTP API."""
-    from launch.processes import run_api
+    from cli.processes import run_api
 
     run_api(process_settings())
 
@@ -27,21 +27,21 @@ def gateway(
     gateway_id: Annotated[str, typer.Option("--id", help="Its name; two live gateways need two.")] = "main",
 ) -> None:
     """Run a gateway: it holds the chargers' websockets."""
-    from launch.processes import run_gateway
+    from cli.processes import run_gateway
 
     run_gateway(process_settings(), gateway_id)
 
 
 def worker() -> None:
     """Run a workflow worker."""
-    from launch.processes import run_worker
+    from cli.processes import run_worker
 
     run_worker(process_settings())
 
 
 def migrate() -> None:
     """Bring the database up to date, creating it if need be."""
-    from directory import migrate
+    from berth.database import migrate
 
     migrate(settings().database_url)
     typer.echo("The database is up to date.")
@@ -49,8 +49,8 @@ def migrate() -> None:
 
 def search_attributes() -> None:
     """Add Berth's search attributes to a Temporal namespace of your own; `berth up` does it by itself."""
-    from launch.namespace import ensure_search_attributes
-    from workflows.connection import connect
+    from berth.temporal.client import connect
+    from berth.temporal.namespace import ensure_search_attributes
 
     async def ensure() -> list[str]:
         return await ensure_search_attributes(await connect(own.payload_key))
@@ -74,7 +74,7 @@ def simulate(
     password: Annotated[str | None, typer.Option(envvar="BERTH_CHARGER_PASSWORD")] = None,
 ) -> None:
     """Run simulated chargers; `berth control` tells them what to do."""
-    from launch.processes import run_simulator
+    from cli.processes import run_simulator
 
     if version not in (None, "1.6", "2.0.1"):
         raise typer.BadParameter("must be 1.6 or 2.0.1", param_hint="--version")
@@ -93,14 +93,14 @@ def control(
 
     Example: berth control SIM-16 start id_tag=CARD-1 port=1
     """
-    from launch.control import control
+    from cli.simulator_control import control
 
     control(f"http://127.0.0.1:{settings().simulator_port}", identity, action, arguments or [], as_json)
 
 
 def doctor(as_json: AsJson = False) -> None:
     """Look at everything Berth needs; say what is wrong and what to do. Exit code 1 when something is."""
-    from launch.doctor import examine, show
+    from cli.doctor import examine, show
 
     findings = asyncio.run(examine(process_settings()))
     raise typer.Exit(show(findings, as_json))

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from launch.commands.ending import NO_ANSWER, end, exit_code_for, say
-from launch.commands.local import settings
+from cli.commands.ending import NO_ANSWER, end, exit_code_for, say
+from cli.commands.local import settings
 
 if TYPE_CHECKING:
-    from launch.api_client import ApiClient
+    from cli.client import ApiClient
 
 _MAX_ID = 2**31 - 1
 
@@ -20,7 +20,7 @@ def remote_berth() -> Iterator["ApiClient"]:
 
     Raises StartError for a BERTH_URL or BERTH_API_KEY that is no good.
     """
-    from launch.api_client import ApiClient, NoAnswer, Refused, key_for
+    from cli.client import ApiClient, NoAnswer, Refused, key_for
 
     own = settings()
     url = os.environ.get("BERTH_URL") or f"{own.api_scheme}://127.0.0.1:{own.api_port}"

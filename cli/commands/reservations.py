@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from launch.commands.ending import NO_ANSWER, PENDING, end, exit_code_for, exit_code_of, say
-from launch.commands.local import instant
-from launch.commands.options import (
+from cli.commands.ending import NO_ANSWER, PENDING, end, exit_code_for, exit_code_of, say
+from cli.commands.local import instant
+from cli.commands.options import (
     All,
     AsJson,
     Charger,
@@ -17,10 +17,10 @@ from launch.commands.options import (
     Wait,
     tell_of_more,
 )
-from launch.commands.remote import charger_id, charger_id_unless_none, remote_berth
+from cli.commands.remote import charger_id, charger_id_unless_none, remote_berth
 
 if TYPE_CHECKING:
-    from launch.api_client import ApiClient
+    from cli.client import ApiClient
 
 State = Literal[
     "requested",
@@ -85,7 +85,7 @@ def reserve(
     """
     import secrets
 
-    from launch.api_client import NoAnswer, Refused
+    from cli.client import NoAnswer, Refused
 
     if (port is None) == (charger is None):
         raise typer.BadParameter("give a port id or --charger, one of them", param_hint="PORT")
@@ -134,8 +134,8 @@ def list_reservations(
     as_json: AsJson = False,
 ) -> None:
     """Show reservations: those that live first, newest first."""
-    from launch.api_client import RESERVATIONS
-    from launch.tables import show_json, show_table
+    from cli.client import RESERVATIONS
+    from cli.output import show_json, show_table
 
     with remote_berth() as client:
         of_charger = charger_id_unless_none(client, charger)
@@ -155,7 +155,7 @@ def show(
     charger: Charger, reservation: ReservationId, follow: Follow = False, as_json: AsJson = False
 ) -> None:
     """Show one reservation with its story; with --follow line by line as it happens, until it ends."""
-    from launch.tables import show_fields, show_json, show_table
+    from cli.output import show_fields, show_json, show_table
 
     with remote_berth() as client:
         number = charger_id(client, charger)
@@ -184,8 +184,8 @@ def _port_id(client: "ApiClient", charger: str, port_number: int) -> int:
 
 
 def _follow(client: "ApiClient", charger: int, reservation: int, as_json: bool) -> None:
-    from launch import following
-    from launch.tables import show_fields, show_json_line, show_line
+    from cli import following
+    from cli.output import show_fields, show_json_line, show_line
 
     seen: dict[str, Any] = {}
     for seen, new in following.reservation(client, charger, reservation, say):
@@ -200,7 +200,7 @@ def _follow(client: "ApiClient", charger: int, reservation: int, as_json: bool) 
 
 
 def _show_outcome(answer: dict[str, Any], as_json: bool) -> None:
-    from launch.tables import show_fields, show_json
+    from cli.output import show_fields, show_json
 
     if as_json:
         show_json(answer)

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from launch.commands.options import All, AsJson, Limit, tell_of_more
-from launch.commands.remote import remote_berth
+from cli.commands.options import All, AsJson, Limit, tell_of_more
+from cli.commands.remote import remote_berth
 
 app = typer.Typer(
     help="Drivers' tokens, for chargers that ask Berth about a card (Authorize).", no_args_is_help=True
@@ -25,7 +25,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """List a token, or change one: group and status become what is given here."""
-    from launch.tables import show_fields, show_json
+    from cli.output import show_fields, show_json
 
     body = {"idTag": tag, "parentIdTag": parent, "status": status}
     with remote_berth() as client:
@@ -39,8 +39,8 @@ def add(
 @app.command("list")
 def list_tokens(limit: Limit = 500, without_limit: All = False, as_json: AsJson = False) -> None:
     """Show the tokens."""
-    from launch.api_client import TOKENS
-    from launch.tables import show_json, show_table
+    from cli.client import TOKENS
+    from cli.output import show_json, show_table
 
     with remote_berth() as client:
         found = client.found(TOKENS, None if without_limit else limit)

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from launch.commands.ending import say
-from launch.commands.options import All, AsJson, Limit, tell_of_more
-from launch.commands.remote import remote_berth
+from cli.commands.ending import say
+from cli.commands.options import All, AsJson, Limit, tell_of_more
+from cli.commands.remote import remote_berth
 
 app = typer.Typer(
     help="Webhooks: URLs that are told of reservations and chargers as things happen.", no_args_is_help=True
@@ -47,7 +47,7 @@ def add(
 
     Receivers check with it that a call is Berth's: docs, "Webhooks".
     """
-    from launch.tables import show_json
+    from cli.output import show_json
 
     body = {"url": url, "eventTypes": event or None, "siteId": site}
     with remote_berth() as client:
@@ -62,8 +62,8 @@ def add(
 @app.command("list")
 def list_webhooks(limit: Limit = 500, without_limit: All = False, as_json: AsJson = False) -> None:
     """Show the webhooks (not their secrets)."""
-    from launch.api_client import WEBHOOKS
-    from launch.tables import show_json, show_table
+    from cli.client import WEBHOOKS
+    from cli.output import show_json, show_table
 
     with remote_berth() as client:
         found = client.found(WEBHOOKS, None if without_limit else limit)
@@ -103,8 +103,8 @@ def deliveries(
     as_json: AsJson = False,
 ) -> None:
     """Show what a webhook was told, newest first, and what waits or was given up."""
-    from launch.api_client import WEBHOOKS
-    from launch.tables import show_json, show_table
+    from cli.client import WEBHOOKS
+    from cli.output import show_json, show_table
 
     with remote_berth() as client:
         path = f"{WEBHOOKS}/{webhook_id}/deliveries"
@@ -129,7 +129,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Send an event again, with the same event id; one that is pending: now."""
-    from launch.tables import show_json
+    from cli.output import show_json
 
     with remote_berth() as client:
         delivery = client.replay(webhook_id, delivery_id)
@@ -142,7 +142,7 @@ def replay(
 @app.command("test")
 def send_ping(webhook_id: WebhookId, as_json: AsJson = False) -> None:
     """Send a ping, to see whether the receiver takes it."""
-    from launch.tables import show_json
+    from cli.output import show_json
 
     with remote_berth() as client:
         delivery = client.test_webhook(webhook_id)

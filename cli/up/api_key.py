@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from launch.var_folder import ensure_var
+from cli.up.var_folder import ensure_var
 
 
 def api_key_file(var: Path) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from launch.parent_death import mortal
+from cli.up.parent_death import mortal
 
 Write = Callable[[str, str], None]
 """Takes the name of a program and one line of it."""

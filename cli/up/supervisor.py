@@ -14,22 +14,22 @@ from pydantic import SecretStr
 from rich.console import Console
 from temporalio.client import Client
 
-from directory import Charger, Directory, migrate_async
-from launch.api_key import api_key_file, kept_api_key
-from launch.metrics import PORTS_PER_PROCESS
-from launch.namespace import ensure_search_attributes
-from launch.payload_keys import check_payload_keys
-from launch.ports import free_port, require_free
-from launch.problem import EXIT_CODE, AlreadySaid, StartError
-from launch.program import Program, RunningProgram
-from launch.task_queue import has_pollers
-from launch.temporal_cli import find_temporal_cli
-from launch.temporal_server import STOP_WITHIN, TemporalServer
-from launch.var_folder import ensure_var
-from launch.welcome import Welcome
-from settings import Settings
+from berth.database import Charger, Directory, migrate_async
+from berth.ports import free_port, require_free
+from berth.problem import EXIT_CODE, AlreadySaid, StartError
+from berth.settings import Settings
+from berth.telemetry.metrics_server import PORTS_PER_PROCESS
+from berth.temporal.client import TemporalUnreachable, connect
+from berth.temporal.namespace import ensure_search_attributes
+from berth.temporal.payload_key_check import check_payload_keys
+from berth.temporal.task_queues import has_pollers
+from cli.up.api_key import api_key_file, kept_api_key
+from cli.up.program import Program, RunningProgram
+from cli.up.temporal_cli import find_temporal_cli
+from cli.up.temporal_server import STOP_WITHIN, TemporalServer
+from cli.up.var_folder import ensure_var
+from cli.up.welcome import Welcome
 from simulator import console
-from workflows.connection import TemporalUnreachable, connect
 from workflows.names import RESERVATIONS_QUEUE
 
 READY_WITHIN = 60.0
@@ -233,7 +233,7 @@ class Supervisor:
             await asyncio.sleep(0.1)
 
     def _run(self, name: str, *arguments: str) -> None:
-        command = [sys.executable, str(Path(__file__).parent.parent / "cli.py"), *arguments]
+        command = [sys.executable, "-P", "-m", "cli", *arguments]
         stop_within = _STOP_WITHIN.get(name, 10.0)
         environment = _environment(self._settings, self._console) | self._metrics(name)
         self._keep(Program(name, command, environment, stop_within))

@@ -20,8 +20,8 @@ from typing import TextIO
 
 import structlog
 
-from launch.parent_death import mortal
-from launch.problem import StartError
+from berth.problem import StartError
+from cli.up.parent_death import mortal
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ CLI_VERSION = "1.9.1"
 OLDEST_SERVER = (1, 32, 0)
 """The server inside that version; a tool built without a version of its own is judged by this."""
 
-RECIPE = Path(__file__).parent.parent / "deploy" / "temporal"
+RECIPE = Path(__file__).parents[2] / "deploy" / "temporal"
 """Folder of the Go module that pins the tool and everything it is built from."""
 
 FIRST_BYTE = 15.0
@@ -250,7 +250,7 @@ def _narrate(process: subprocess.Popen[str], say: Say) -> list[str]:
 
 
 def main() -> None:
-    """`python -m launch.temporal_cli`: makes sure that there is one and says where; tests begin with it."""
+    """`python -m cli.up.temporal_cli`: makes sure that there is one and says where; tests begin with it."""
     try:
         found = find_temporal_cli(say=lambda line: _write(sys.stderr, line))
     except StartError as error:

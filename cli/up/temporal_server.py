@@ -12,9 +12,9 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
-from launch.namespace import ensure_search_attributes, keep_histories, search_attribute_types
-from launch.parent_death import mortal
-from launch.problem import StartError
+from berth.problem import StartError
+from berth.temporal.namespace import ensure_search_attributes, keep_histories, search_attribute_types
+from cli.up.parent_death import mortal
 
 READY_WITHIN = 30.0
 """Seconds the server has to answer; it needs well under one in memory, a few on a slow disk."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from launch.problem import StartError
+from berth.problem import StartError
 
 
 def ensure_var(var: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from directory import Charger
+from berth.database import Charger
 
 RESERVATION_ID = 1001
 """The number of the reservation in the example."""

@@ -1,4 +1,4 @@
-"""The lists in docs/reference/errors.md: `python -m launch.errors_table` writes them from the API's source.
+"""The lists in docs/reference/errors.md: `python -m docs.tables.errors_table` writes them from the API.
 
 Every sentence stands where it is raised, in `api/`; this reads them there. `{…}` is what differs each time.
 """
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from api import errors
 from api.documentation import ERRORS
-from launch import written_table
+from docs.tables import written_table
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "errors.md"
 
 CLASSES = {
@@ -22,7 +22,7 @@ CLASSES = {
     if isinstance(found, type) and issubclass(found, errors.ApiError) and found is not errors.ApiError
 }
 UNAVAILABLE = ("bounded", "mapped")
-"""Functions of api/temporal_errors.py whose texts become an Unavailable."""
+"""Functions of api/temporal/temporal_errors.py whose texts become an Unavailable."""
 
 PASSING_ON = ("errors.py", "temporal_errors.py")
 """Files that hand on what others say; the page tells their own sentences in words."""

@@ -1,12 +1,12 @@
-"""The table in docs/reference/events.md: `python -m launch.events_table` writes it from the signals."""
+"""The table in docs/reference/events.md: `python -m docs.tables.events_table` writes it from the signals."""
 
 from pathlib import Path
 
-from gateway.events import SIGNALS
-from launch import written_table
+from docs.tables import written_table
+from gateway.charger_events import SIGNALS
 from workflows.messages import Event
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "events.md"
+PAGE = Path(__file__).parents[1] / "reference" / "events.md"
 
 
 def events_table() -> str:

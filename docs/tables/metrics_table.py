@@ -1,4 +1,4 @@
-"""The table in docs/reference/metrics.md: `python -m launch.metrics_table` writes it from the code."""
+"""The table in docs/reference/metrics.md: `python -m docs.tables.metrics_table` writes it from the code."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from types import ModuleType
 
 from prometheus_client.metrics import MetricWrapperBase
 
-import activities.metrics
-import api.metrics
-import gateway.metrics
-from launch import written_table
+import api.request_metrics
+import gateway.gateway_metrics
+import webhooks.delivery_metrics
+from docs.tables import written_table
 from workflows.reservation import state_count
 
 MOST_LABELS = 8
 """More than any metric has."""
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "metrics.md"
+PAGE = Path(__file__).parents[1] / "reference" / "metrics.md"
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Described:
 def described() -> list[Described]:
     """Every metric of Berth's own, those of Temporal's SDK apart."""
     return [
-        *_of("API", api.metrics),
-        *_of("gateway", gateway.metrics),
-        *_of("worker", activities.metrics),
+        *_of("API", api.request_metrics),
+        *_of("gateway", gateway.gateway_metrics),
+        *_of("worker", webhooks.delivery_metrics),
         Described(
             f"{state_count.NAME}_total",
             "counter",

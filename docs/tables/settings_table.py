@@ -1,12 +1,12 @@
-"""The table in docs/reference/settings.md: `python -m launch.settings_table` writes it from settings.py."""
+"""The table in docs/reference/settings.md: `python -m docs.tables.settings_table` writes it."""
 
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
-from launch import written_table
-from settings import Settings
+from berth.settings import Settings
+from docs.tables import written_table
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "settings.md"
+PAGE = Path(__file__).parents[1] / "reference" / "settings.md"
 
 
 def settings_table() -> str:

@@ -1,11 +1,11 @@
-"""The table in docs/explanation/life-of-a-reservation.md: `python -m launch.steps_table` writes it."""
+"""The table in docs/explanation/life-of-a-reservation.md: `python -m docs.tables.steps_table` writes it."""
 
 from pathlib import Path
 
-from launch import written_table
+from docs.tables import written_table
 from workflows.reservation.precedence import PRECEDENCE
 
-PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "life-of-a-reservation.md"
+PAGE = Path(__file__).parents[1] / "explanation" / "life-of-a-reservation.md"
 
 
 def steps_table() -> str:

@@ -11,7 +11,7 @@ def with_table(page: str, what: str, table: str) -> str:
     Raises ValueError when its marks are missing.
     """
     before, begin, rest = page.partition(
-        f"<!-- {what}: written by `python -m launch.{what}_table`, held by a test -->\n"
+        f"<!-- {what}: written by `python -m docs.tables.{what}_table`, held by a test -->\n"
     )
     _, end, after = rest.partition(f"<!-- end of {what} -->\n")
     if not begin or not end:

@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 
-from directory import migrate_async
-from launch.parent_death import mortal
-from launch.ports import free_port
-from launch.temporal_server import TemporalServer
+from berth.database import migrate_async
+from berth.ports import free_port
+from cli.up.parent_death import mortal
+from cli.up.temporal_server import TemporalServer
 from simulator.charger import SimulatedCharger
 from simulator.fleet import Fleet
 from tests.launch.commands import ROOT
@@ -136,7 +136,7 @@ class House:
         )
 
     def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, str(self.code / "cli.py"), *arguments]
+        return [sys.executable, "-P", "-m", "cli", *arguments]
 
     async def mend(self) -> None:
         """Start what does not run, and wait until the API is ready."""

@@ -16,18 +16,15 @@ from tests.launch.commands import ROOT
 RELEASES = ROOT / "tests" / "data" / "releases"
 
 CODE = (
-    "api",
     "activities",
-    "directory",
+    "api",
+    "berth",
+    "cli",
     "gateway",
-    "launch",
-    "webhooks",
-    "workflows",
-    "cli.py",
     "pyproject.toml",  # says which release it is
-    "settings.py",
-    "tls.py",
+    "webhooks",
     "worker.py",
+    "workflows",
 )
 """What the processes of an installation are made of. Simulated chargers are always the present ones."""
 

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
+from berth.temporal.codec import PayloadKey, data_converter
 from tests.acceptance.house import PROCESSES, House
 from worker import WORKFLOWS
 from workflows.names import reservation_workflow_id
-from workflows.payload_codec import PayloadKey, data_converter
 
 OLD, NEW = (
     PayloadKey(key_id, bytes([number]) * 32).in_setting() for number, key_id in enumerate(("old", "new"))

@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from berth.temporal.codec import fresh_key
 from simulator.misbehaviour import Wrong
 from tests.acceptance.collector import Collector, Span, collector, hanging_collector
 from tests.acceptance.house import KEY, PROCESSES, House
-from workflows.payload_codec import fresh_key
 
 TOKEN = "CARDTRACED4711"
 CALLER = "0af7651916cd43dd8448eb211c80319c"

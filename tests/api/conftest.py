@@ -18,8 +18,8 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.app import close, create_app
-from directory import Charger, Directory, NewCharger, NewPort
-from settings import Settings
+from berth.database import Charger, Directory, NewCharger, NewPort
+from berth.settings import Settings
 from tests.api.scripted import (
     SCRIPTS,
     Script,
@@ -61,7 +61,7 @@ def wait_for_temporal(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an answer says does not depend on how busy the machine is. Tests of deadlines set their own."""
     wait_for_temporal(60, monkeypatch)
-    monkeypatch.setattr("api.health.DIRECTORY_WITHIN", timedelta(seconds=60))
+    monkeypatch.setattr("api.routes.health.DIRECTORY_WITHIN", timedelta(seconds=60))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -85,9 +85,9 @@ async def temporal(temporal_address: str) -> Client:
 def task_queue(monkeypatch: pytest.MonkeyPatch) -> str:
     """The queue of this test's reservations."""
     queue = f"reservations-{uuid4().hex}"
-    monkeypatch.setattr("api.reservation_start.RESERVATIONS_QUEUE", queue)
-    monkeypatch.setattr("api.forwarded_cancels.RESERVATIONS_QUEUE", queue)
-    monkeypatch.setattr("api.password_changes.RESERVATIONS_QUEUE", queue)
+    monkeypatch.setattr("api.temporal.reservation_start.RESERVATIONS_QUEUE", queue)
+    monkeypatch.setattr("api.temporal.forwarded_cancels.RESERVATIONS_QUEUE", queue)
+    monkeypatch.setattr("api.temporal.charger_password_changes.RESERVATIONS_QUEUE", queue)
     return queue
 
 

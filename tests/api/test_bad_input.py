@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from directory import Charger, Directory
+from berth.database import Charger, Directory
 from tests.api.conftest import Caller, in_an_hour
 from tests.api.scripted import Script
 

@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from directory import Charger, Directory
+from berth.database import Charger, Directory
 from tests.api.conftest import Caller
 from tests.api.scripted import Script
 from workflows.messages import PENDING, CancelAnswer, CancelStatus, ReservationState
@@ -142,7 +142,7 @@ class TestANumberWithoutALiveReservation:
         app = caller(raw_key)
         app.headers["Prefer"] = "wait=0"  # not Flipturn's: not heard
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("api.reservations.default_wait", lambda _: timedelta(milliseconds=200))
+            patch.setattr("api.routes.reservations.default_wait", lambda _: timedelta(milliseconds=200))
             response = await app.post(CANCEL, json=which)
         assert response.status_code == 200
         assert response.json() == {"data": {"status": "Rejected", "reason": "NoResponse", **which}}
@@ -228,8 +228,8 @@ async def test_an_unknown_charger_is_404(http: httpx.AsyncClient, number: int) -
 async def test_a_worker_that_took_it_and_died_leaves_it_pending(
     http: httpx.AsyncClient, script: Script, which: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.reservations_client.ACCEPTED_WITHIN", timedelta(milliseconds=300))
-    monkeypatch.setattr("api.reservations_client.ANSWER_MARGIN", timedelta(milliseconds=600))
+    monkeypatch.setattr("api.temporal.reservations_client.ACCEPTED_WITHIN", timedelta(milliseconds=300))
+    monkeypatch.setattr("api.temporal.reservations_client.ANSWER_MARGIN", timedelta(milliseconds=600))
     script.silent = True
     response = await http.post(CANCEL, json=which, headers={"Prefer": "respond-async"})
     assert response.status_code == 202

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from directory import Charger, Directory
+from berth.database import Charger, Directory
 from tests.api.conftest import Caller
 from tests.api.scripted import PASSWORD_ANSWERS
 from workflows.messages import PENDING, PasswordAnswer, PasswordStatus

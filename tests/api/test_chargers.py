@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from directory import Capabilities, Charger, Directory, EventSubscription, NewCharger, NewPort
+from berth.database import Capabilities, Charger, Directory, EventSubscription, NewCharger, NewPort
 from tests.api.conftest import Caller, instant
 
 CHARGERS = "/api/chargers"

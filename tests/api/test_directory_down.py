@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from directory import Directory, UnreachableError
-from directory.connections import Connections
+from berth.database import Directory, UnreachableError
+from berth.database.connections import Connections
 from tests.api.scripted import Script
 from tests.api.test_auth import EVERY_ROUTE, RESERVE
 

@@ -7,7 +7,7 @@ import pytest
 import structlog
 from fastapi import FastAPI
 
-from directory import Directory
+from berth.database import Directory
 from tests.api.conftest import Caller
 
 RESERVE = "/api/ocpp/reservations"

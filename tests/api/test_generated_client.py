@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ConfigDict, TypeAdapter
 
-from directory import Charger, Directory, LoggedMessage, NewCharger
+from berth.database import Charger, Directory, LoggedMessage, NewCharger
 from tests.api.scripted import Script
 
 GENERATOR = Path(sys.prefix, "client-generator", "bin", "openapi-python-client")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from directory import Directory, UnreachableError
+from berth.database import Directory, UnreachableError
 from tests.api.conftest import Caller
 
 

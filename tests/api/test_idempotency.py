@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from directory import Directory, UnreachableError
+from berth.database import Directory, UnreachableError
 from tests.api.conftest import Caller
 from tests.api.scripted import ACCEPTED, Script
 from workflows.messages import PENDING, ReservationState, ReserveAnswer, ReserveStatus

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.app import close
-from directory import ApiKey, Directory, UnreachableError
+from berth.database import ApiKey, Directory, UnreachableError
 from tests.api.conftest import Caller, in_an_hour, instant
 
 KEYS = "/api/keys"

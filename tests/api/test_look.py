@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from temporalio.client import Client
 
 from api.app import create_app
-from directory import Charger, Directory
-from settings import Settings
+from berth.database import Charger, Directory
+from berth.settings import Settings
 from tests.api.conftest import Caller
 from tests.api.scripted import Script
 from workflows.messages import ReservationState

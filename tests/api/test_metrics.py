@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from api.metrics import count_request
-from settings import Settings
+from api.request_metrics import count_request
+from berth.settings import Settings
 from tests.api.conftest import Caller
 from tests.scraped import Moves
 

@@ -16,8 +16,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from directory import Directory, NewCharger, NewPort
-from launch.ports import free_port, is_taken
+from berth.database import Directory, NewCharger, NewPort
+from berth.ports import free_port, is_taken
 from tests.api.scripted import Script
 from tests.certificates import Authority
 from tests.gateway.house import House, Temporal

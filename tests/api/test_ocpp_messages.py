@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from directory import Charger, Directory, LoggedMessage, NewCharger
+from berth.database import Charger, Directory, LoggedMessage, NewCharger
 from tests.api.conftest import Caller, instant
 
 MESSAGES = "/api/ocpp-messages"

@@ -12,8 +12,8 @@ import structlog
 from temporalio.client import Client
 
 from api.process import CannotListen, run
-from directory import Directory
-from settings import Settings
+from berth.database import Directory
+from berth.settings import Settings
 from tests.api.scripted import Script
 
 

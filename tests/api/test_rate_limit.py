@@ -13,8 +13,8 @@ from temporalio.client import Client
 
 from api.app import close, create_app
 from api.rate_limit import STORE_RESTS
-from directory import Directory
-from settings import Settings
+from berth.database import Directory
+from berth.settings import Settings
 from tests.api.conftest import Caller
 from tests.api.redis_server import RedisServer
 

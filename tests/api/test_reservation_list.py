@@ -11,7 +11,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from directory import Charger, Directory, NewCharger, NewPort
+from berth.database import Charger, Directory, NewCharger, NewPort
 from tests.api.conftest import Caller, in_an_hour
 from tests.api.scripted import SCRIPTS, Script
 from workflows.messages import ReservationState

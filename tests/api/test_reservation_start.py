@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
-from api.reservation_start import start_and_reserve, start_operation
+from api.temporal.reservation_start import start_and_reserve, start_operation
 from workflows.messages import ReservationStart, ReserveAnswer, ReserveRequest, Terms
 
 START = ReservationStart(charger_id=1, ocpp_identity="CP-1", reservation_id=1)

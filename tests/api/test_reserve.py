@@ -8,8 +8,8 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from api.reservations_client import Reservations
-from directory import Capabilities, Charger, Directory
+from api.temporal.reservations_client import Reservations
+from berth.database import Capabilities, Charger, Directory
 from tests.api.conftest import QUEUE, Caller
 from tests.api.scripted import ACCEPTED, Script
 from workflows.messages import (
@@ -273,7 +273,7 @@ def taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_slow_charger_is_waited_for(
     http: httpx.AsyncClient, script: Script, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.reservations_client.ACCEPTED_WITHIN", timedelta(milliseconds=300))
+    monkeypatch.setattr("api.temporal.reservations_client.ACCEPTED_WITHIN", timedelta(milliseconds=300))
     script.reserve = None
 
     response = await http.post(RESERVE, json=body, headers={"Prefer": "wait=1"})
@@ -286,8 +286,8 @@ async def test_a_slow_charger_is_waited_for(
 async def test_an_update_that_forgets_its_wait_is_pending_all_the_same(
     http: httpx.AsyncClient, script: Script, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.reservations_client.ACCEPTED_WITHIN", timedelta(milliseconds=300))
-    monkeypatch.setattr("api.reservations_client.ANSWER_MARGIN", timedelta(milliseconds=600))
+    monkeypatch.setattr("api.temporal.reservations_client.ACCEPTED_WITHIN", timedelta(milliseconds=300))
+    monkeypatch.setattr("api.temporal.reservations_client.ANSWER_MARGIN", timedelta(milliseconds=600))
     script.silent = True
 
     response = await http.post(RESERVE, json=body, headers={"Prefer": "respond-async"})

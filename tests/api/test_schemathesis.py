@@ -20,8 +20,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.app import close, create_app
-from directory import Directory, NewCharger, NewPort, migrate_async
-from settings import Settings
+from berth.database import Directory, NewCharger, NewPort, migrate_async
+from berth.settings import Settings
 from tests.api.scripted import ScriptedChangePassword, ScriptedForwardCancel, ScriptedReservation
 
 EXAMPLES = 20
@@ -98,9 +98,9 @@ class Server:
 def url(temporal_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the API listens."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("api.reservation_start.RESERVATIONS_QUEUE", QUEUE)
-        patch.setattr("api.forwarded_cancels.RESERVATIONS_QUEUE", QUEUE)
-        patch.setattr("api.password_changes.RESERVATIONS_QUEUE", QUEUE)
+        patch.setattr("api.temporal.reservation_start.RESERVATIONS_QUEUE", QUEUE)
+        patch.setattr("api.temporal.forwarded_cancels.RESERVATIONS_QUEUE", QUEUE)
+        patch.setattr("api.temporal.charger_password_changes.RESERVATIONS_QUEUE", QUEUE)
         with Server(temporal_address, tmp_path_factory.mktemp("schemathesis")) as server:
             yield f"http://127.0.0.1:{server.port}"
 

@@ -16,11 +16,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from api import health, reservation_list, reservations_client, short_workflows
 from api.app import create_app
-from api.reservations_client import Reservations
-from directory import Charger, Directory
-from settings import Settings
+from api.routes import health
+from api.temporal import reservation_list, reservations_client, short_workflows
+from api.temporal.reservations_client import Reservations
+from berth.database import Charger, Directory
+from berth.settings import Settings
 from tests.api.conftest import Caller, wait_for_temporal
 from tests.api.scripted import Script, ScriptedReservation
 from tests.patience import at_most
@@ -313,7 +314,7 @@ class TestNoWorker:
     @pytest.fixture(autouse=True)
     def impatience(self, patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
         """For a worker only: the API looks what became of the request once Temporal has it."""
-        monkeypatch.setattr("api.reservations_client.ACCEPTED_WITHIN", timedelta(seconds=0.4))
+        monkeypatch.setattr("api.temporal.reservations_client.ACCEPTED_WITHIN", timedelta(seconds=0.4))
         state = Reservations._state
 
         async def once_it_runs(self: Reservations, workflow_id: str) -> ReservationState | None:
@@ -391,7 +392,7 @@ class TestNoWorker:
         number: int,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("api.reservations_client.READ_WITHIN", timedelta(seconds=0.4))
+        monkeypatch.setattr("api.temporal.reservations_client.READ_WITHIN", timedelta(seconds=0.4))
         await temporal.start_workflow(
             "Reservation", id=reservation_workflow_id(charger.id, number), task_queue=task_queue
         )

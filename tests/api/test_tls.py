@@ -12,12 +12,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from api.process import api_tls, run
-from directory import Directory
-from launch.doctor import Finding, examine
-from settings import Settings
+from berth.database import Directory
+from berth.settings import Settings
+from berth.temporal.client import connect
+from cli.doctor import Finding, examine
 from tests.certificates import Authority
 from tests.launch.commands import berth
-from workflows.connection import connect
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from directory import Directory, Token
+from berth.database import Directory, Token
 from tests.api.conftest import Caller
 
 TOKENS = "/api/tokens"

@@ -8,11 +8,11 @@ import pytest
 from temporalio.client import Client
 
 from api.app import close, create_app
+from api.routes.webhooks import MAX_OF_KEY
 from api.schemas.webhooks import EventName
-from api.webhooks import MAX_OF_KEY
-from directory import Announced, Directory
-from launch.commands.webhooks import Event
-from settings import Settings
+from berth.database import Announced, Directory
+from berth.settings import Settings
+from cli.commands.webhooks import Event
 from tests.api.conftest import Caller
 from workflows.webhook_events import EventType
 

@@ -15,8 +15,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.app import close, create_app
-from directory import Directory
-from settings import Settings
+from berth.database import Directory
+from berth.settings import Settings
 from tests.api.scripted import ScriptedChangePassword, ScriptedForwardCancel, ScriptedReservation
 
 ALL_RIGHTS = ["reservations", "read", "admin"]

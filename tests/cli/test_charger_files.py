@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from directory import NewCharger, NewPort
+from berth.database import NewCharger, NewPort
 from tests.cli.house import House
 from tests.cli.odd_server import Answer, OddServer
 from tests.launch.commands import Ended, berth_here
@@ -231,7 +231,7 @@ def test_ctrl_c_takes_everything_back(
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("launch.api_client.sleep", interrupt)
+    monkeypatch.setattr("cli.client.sleep", interrupt)
     wait = Answer(429, {"error": "too many requests"}, {"Retry-After": "12"})
     odd.answers = [NOTHING_THERE, added(1), wait, Answer(204, b""), GONE]
     run = do_import(TWO)

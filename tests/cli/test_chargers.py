@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from directory import NewCharger, NewPort
+from berth.database import NewCharger, NewPort
 from tests.cli.house import House
 from tests.cli.odd_server import Answer, OddServer
 from tests.launch.commands import Ended, berth_here
@@ -126,7 +126,7 @@ def test_long_lists_come_in_pages_and_a_cut_one_says_so(house: House) -> None:
 
     house.do(fill)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("launch.api_client.PAGE", 3)
+        patch.setattr("cli.client.PAGE", 3)
         all_of_them = berth_here("charger", "list", "--all", "--json")
         exactly = berth_here("charger", "list", "--limit", "7", "--json")
         cut = berth_here("charger", "list", "--limit", "4", "--json")

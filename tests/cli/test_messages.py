@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from directory import LoggedMessage, NewCharger
+from berth.database import LoggedMessage, NewCharger
 from tests.cli.house import House
 from tests.cli.odd_server import Answer, OddServer
 from tests.launch.commands import berth_here
@@ -106,7 +106,7 @@ ENOUGH = Answer(403, {"error": "this is the end of the test"})
 def test_following_shows_each_message_once_oldest_first(
     odd: OddServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launch.following.EVERY", 0)
+    monkeypatch.setattr("cli.following.EVERY", 0)
     odd.answers = [
         page(7, 6, cursor="older"),
         page(7, 6, 5),
@@ -126,7 +126,7 @@ def test_following_shows_each_message_once_oldest_first(
 def test_following_goes_on_after_an_absence_and_says_so_once(
     odd: OddServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launch.following.EVERY", 0)
+    monkeypatch.setattr("cli.following.EVERY", 0)
     away = Answer(503, {"error": "the directory does not answer"})
     odd.answers = [page(1), away, away, page(2, 1), ENOUGH]
     run = berth_here("messages", "--follow")
@@ -139,8 +139,8 @@ def test_following_goes_on_after_an_absence_and_says_so_once(
 
 
 def test_following_ends_when_the_absence_is_long(odd: OddServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("launch.following.EVERY", 0)
-    monkeypatch.setattr("launch.following.PATIENCE", 0)
+    monkeypatch.setattr("cli.following.EVERY", 0)
+    monkeypatch.setattr("cli.following.PATIENCE", 0)
     odd.answers = [page(1), Answer(0)]
     run = berth_here("messages", "--follow")
     assert run.returncode == 3

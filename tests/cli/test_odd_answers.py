@@ -40,7 +40,7 @@ def test_one_result_that_is_none_is_one_line_too(odd: OddServer) -> None:
 
 def test_a_rate_limit_is_waited_for_and_said(odd: OddServer, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[int] = []
-    monkeypatch.setattr("launch.api_client.sleep", waited.append)
+    monkeypatch.setattr("cli.client.sleep", waited.append)
     nothing = {"data": [], "pagination": {"hasNextPage": False, "nextPageCursor": None}}
     odd.answers = [
         Answer(429, {"error": "too many requests"}, {"Retry-After": "12"}),

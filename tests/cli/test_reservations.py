@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from directory import NewCharger, NewPort
-from launch.ports import free_port
-from launch.temporal_server import TemporalServer
+from berth.database import NewCharger, NewPort
+from berth.ports import free_port
+from cli.up.temporal_server import TemporalServer
 from tests.api.scripted import SCRIPTS, Script
 from tests.cli.conftest import point_at
 from tests.cli.house import House, running
@@ -36,9 +36,9 @@ def house(
 ) -> Iterator[House]:
     """A Berth with a worker and a charger that is online; its ports are 1 and 2."""
     queue = f"reservations-{uuid4().hex}"
-    monkeypatch.setattr("api.reservation_start.RESERVATIONS_QUEUE", queue)
-    monkeypatch.setattr("api.forwarded_cancels.RESERVATIONS_QUEUE", queue)
-    monkeypatch.setattr("api.password_changes.RESERVATIONS_QUEUE", queue)
+    monkeypatch.setattr("api.temporal.reservation_start.RESERVATIONS_QUEUE", queue)
+    monkeypatch.setattr("api.temporal.forwarded_cancels.RESERVATIONS_QUEUE", queue)
+    monkeypatch.setattr("api.temporal.charger_password_changes.RESERVATIONS_QUEUE", queue)
     shutil.copy(migrated_file, tmp_path / "berth.db")
     with running(tmp_path, temporal, queue) as house:
         point_at(house.url, house.key, monkeypatch)
@@ -185,7 +185,7 @@ def seen(state: str, *events: str) -> Answer:
 def test_following_shows_each_line_once_until_the_end(
     odd: OddServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launch.following.EVERY", 0)
+    monkeypatch.setattr("cli.following.EVERY", 0)
     odd.answers = [
         seen("sending", "requested"),
         seen("sending", "requested"),
@@ -203,7 +203,7 @@ def test_following_shows_each_line_once_until_the_end(
 
 
 def test_followers_that_are_programs_get_json_lines(odd: OddServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("launch.following.EVERY", 0)
+    monkeypatch.setattr("cli.following.EVERY", 0)
     odd.answers = [seen("active", "active"), seen("expired", "active", "expired")]
     run = berth_here("show", "1", "7", "-f", "--json")
     lines = [json.loads(line) for line in run.stdout.splitlines()]

@@ -2,7 +2,7 @@
 
 import json
 
-from directory import Announced
+from berth.database import Announced
 from tests.cli.house import House
 from tests.launch.commands import berth_here
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from directory import Charger, Directory, NewCharger, NewPort, migrate
-from directory.connections import Connections, connect
+from berth.database import Charger, Directory, NewCharger, NewPort, migrate
+from berth.database.connections import Connections, connect
 from tests.directory.postgres import PostgresServer
 
 

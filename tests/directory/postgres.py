@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from launch.ports import free_port
+from berth.ports import free_port
 from tests.servers import need
 
 START_WITHIN = 60.0  # seconds

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from directory import Directory
+from berth.database import Directory
 
 
 async def main(url: str, incarnation: str, charger_id: int, times: int) -> None:

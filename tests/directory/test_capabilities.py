@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from directory import Capabilities, Charger, Directory
-from directory.connections import Connections
-from directory.tables import chargers
+from berth.database import Capabilities, Charger, Directory
+from berth.database.connections import Connections
+from berth.database.tables import chargers
 from tests.directory.time_passes import age
 
 

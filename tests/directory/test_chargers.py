@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from directory import AlreadyExists, Charger, ChargerTarget, Directory, NewCharger, NewPort, PortTarget
-from directory.connections import Connections
-from directory.tables import gateways
+from berth.database import AlreadyExists, Charger, ChargerTarget, Directory, NewCharger, NewPort, PortTarget
+from berth.database.connections import Connections
+from berth.database.tables import gateways
 from tests.directory.time_passes import age
 
 

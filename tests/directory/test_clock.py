@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import CacheStats
 
-from directory import database_now
-from directory.connections import Connections
-from directory.instant import Instant
+from berth.database import database_now
+from berth.database.connections import Connections
+from berth.database.instant import Instant
 
 
 async def test_the_database_tells_unix_seconds(connections: Connections) -> None:

@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from directory import Charger, Directory, NewEvent
-from directory.connections import Connections
-from directory.tables import gateways
+from berth.database import Charger, Directory, NewEvent
+from berth.database.connections import Connections
+from berth.database.tables import gateways
 from tests.directory.time_passes import age
 
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from directory import Directory, Recorded
-from directory.connections import Connections
-from directory.tables import idempotency
+from berth.database import Directory, Recorded
+from berth.database.connections import Connections
+from berth.database.tables import idempotency
 from tests.directory.time_passes import age
 
 BODY, OTHER_BODY = "a" * 64, "b" * 64

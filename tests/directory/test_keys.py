@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from directory import RIGHTS, Directory
-from directory.connections import Connections
-from directory.tables import api_keys
+from berth.database import RIGHTS, Directory
+from berth.database.connections import Connections
+from berth.database.tables import api_keys
 from tests.directory.time_passes import age
 
 BOOTSTRAP = "bootstrap-key-of-at-least-32-characters"

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from directory import Charger, Directory
-from directory.connections import Connections
-from directory.tables import gateways, links
+from berth.database import Charger, Directory
+from berth.database.connections import Connections
+from berth.database.tables import gateways, links
 from tests.directory.time_passes import age
 
 

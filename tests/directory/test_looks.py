@@ -14,11 +14,11 @@ import pytest
 import sqlalchemy as sa
 from temporalio.testing import ActivityEnvironment
 
-from activities import deadline
-from activities.route import RouteFinder
-from directory import Charger, Directory
-from directory.connections import connect
-from directory.tables import chargers
+from activities.reservation_lookups import RouteFinder
+from berth import deadline
+from berth.database import Charger, Directory
+from berth.database.connections import connect
+from berth.database.tables import chargers
 from tests.directory.hanging import line_to
 from tests.directory.postgres import PostgresServer
 from workflows.messages import LookInput, PortView, Route
@@ -81,7 +81,7 @@ async def test_events_that_wait_for_the_workflow_are_seen_and_no_others(
 async def test_a_look_at_a_server_that_fell_silent_fails_in_time(
     postgres: PostgresServer, migrated_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.route._LOOK_WITHIN", 0.2)
+    monkeypatch.setattr("activities.reservation_lookups._LOOK_WITHIN", 0.2)
     url = postgres.url(postgres.create_database(migrated_database))
     async with line_to(url) as (over, line), await Directory.open(over) as directory:
         charger = await directory.chargers.register("CP-1")

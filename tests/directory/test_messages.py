@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from directory import Directory, LoggedMessage, NewCharger
-from directory.connections import Connections
-from directory.tables import messages
+from berth.database import Directory, LoggedMessage, NewCharger
+from berth.database.connections import Connections
+from berth.database.tables import messages
 from tests.directory.time_passes import age
 
 

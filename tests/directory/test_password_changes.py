@@ -2,8 +2,8 @@
 
 import pytest
 
-from directory import Charger, Directory
-from directory.password_changes import MOST, Passwords
+from berth.database import Charger, Directory
+from berth.database.password_changes import MOST, Passwords
 
 OLD, NEW, NEWER = "the-password-of-before", "the-new-password", "the-newer-password"
 

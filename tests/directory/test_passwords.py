@@ -2,8 +2,8 @@
 
 import pytest
 
-from directory import Charger, Directory, NewCharger, NewPort
-from directory.passwords import check_password, hash_password
+from berth.database import Charger, Directory, NewCharger, NewPort
+from berth.database.passwords import check_password, hash_password
 
 HEX_KEY = "0001A27B00C1FF3A2E11223344556677"
 

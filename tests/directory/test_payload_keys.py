@@ -1,6 +1,6 @@
 """The keys that payloads are encrypted with, as long as somebody may need them."""
 
-from directory import Directory
+from berth.database import Directory
 
 
 async def test_a_key_that_was_used_once_is_kept(directory: Directory) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from directory import Charger, Directory, NewCharger, NewEvent, StatusChange
+from berth.database import Charger, Directory, NewCharger, NewEvent, StatusChange
 
 
 async def test_a_report_changes_its_port_once(directory: Directory, charger: Charger, now: datetime) -> None:

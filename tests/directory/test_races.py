@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
-from directory import AlreadyExists, Charger, Directory, NewCharger, NewEvent
+from berth.database import AlreadyExists, Charger, Directory, NewCharger, NewEvent
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("taking_gateway.py")

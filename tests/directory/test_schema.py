@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from directory import Capabilities, Directory, SchemaError, migrate, migrate_async, schema
-from directory.connections import Connections, connect
-from directory.tables import metadata
+from berth.database import Capabilities, Directory, SchemaError, migrate, migrate_async, schema
+from berth.database.connections import Connections, connect
+from berth.database.tables import metadata
 
 VERSION = sa.table("alembic_version", sa.column("version_num"))
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from directory import Directory, EventSubscription, NewEvent
-from directory.connections import Connections
-from directory.tables import live_reservations
+from berth.database import Directory, EventSubscription, NewEvent
+from berth.database.connections import Connections
+from berth.database.tables import live_reservations
 from tests.directory.time_passes import age
 
 CHARGER = 7

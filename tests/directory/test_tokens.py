@@ -2,7 +2,7 @@
 
 import pytest
 
-from directory import TOKEN_STATUSES, Directory, Token
+from berth.database import TOKEN_STATUSES, Directory, Token
 
 
 async def test_a_token_is_found_whatever_its_case(directory: Directory) -> None:

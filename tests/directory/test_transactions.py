@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from directory import Directory, NewEvent, ReportedStart
+from berth.database import Directory, NewEvent, ReportedStart
 
 CHARGER = 7
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from directory import Charger, Directory, UnreachableError, migrate_async
-from directory.connections import connect
+from berth.database import Charger, Directory, UnreachableError, migrate_async
+from berth.database.connections import connect
 from tests.directory.postgres import PostgresServer
 
 END_OTHERS = sa.text(

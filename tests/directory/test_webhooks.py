@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from activities.announcing import Announcer
-from activities.charger_presence import ChargerPresence
-from directory import Announced, Delivery, Directory, Heartbeat, NewCharger, Presence
-from directory.connections import Connections
-from directory.deliveries import enter_deliveries, insert_of
-from directory.tables import gateways, webhook_deliveries
+from berth.database import Announced, Delivery, Directory, Heartbeat, NewCharger, Presence
+from berth.database.connections import Connections
+from berth.database.deliveries import enter_deliveries, insert_of
+from berth.database.tables import gateways, webhook_deliveries
 from tests.directory.time_passes import age
+from webhooks.charger_presence import ChargerPresence
+from webhooks.outbox import Announcer
 
 CAME, WENT = "charger.connected", "charger.disconnected"
 EVENT = Announced("e-1", "reservation.active", 1, "north", '{"id":"e-1"}')

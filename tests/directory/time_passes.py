@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from directory.connections import Connections
+from berth.database.connections import Connections
 
 
 async def age(connections: Connections, column: sa.Column[object], by: timedelta) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.charger import ChargerCommands
-from directory import Charger
+from activities.charger_commands import ChargerCommands
+from berth.database import Charger
 from tests.gateway.house import House
 from workflows.messages import (
     CancelReservationInput,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from directory import Charger, Directory, NewCharger, NewPort
+from berth.database import Charger, Directory, NewCharger, NewPort
 from tests.gateway.house import House, Temporal
 
 

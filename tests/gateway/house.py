@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.announcing import Announcer
-from activities.charger_presence import ChargerPresence
-from directory import Directory, EventSubscription
-from gateway.delivery import Deliverer
-from gateway.message_log import MessageLog
+from berth.database import Directory, EventSubscription
+from berth.settings import Settings
+from gateway.call_log import MessageLog
+from gateway.event_dispatcher import Deliverer
+from gateway.gateway_tls import gateway_tls
 from gateway.registry import Registry
 from gateway.server import GatewayServer
 from gateway.session import ChargerSession
-from gateway.tls import gateway_tls
-from settings import Settings
 from tests.gateway.station import Station
+from webhooks.charger_presence import ChargerPresence
+from webhooks.outbox import Announcer
 from workflows.messages import Event
 
 T = TypeVar("T")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from directory import Capabilities
-from gateway import schemas
-from gateway.capabilities import read_configuration, read_variables, shown_by
+from berth.database import Capabilities
+from gateway import ocpp_schemas as schemas
+from gateway.capability_answers import read_configuration, read_variables, shown_by
 from gateway.frames import Payload
 from gateway.ocpp16 import OCPP16
 from gateway.ocpp201 import OCPP201

@@ -14,7 +14,7 @@ import structlog
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
-from directory import Charger, Directory
+from berth.database import Charger, Directory
 from tests.gateway.commands import WIRE_EXPIRY, Commands, terms
 from tests.gateway.house import House, Temporal, eventually, until
 from tests.gateway.station import Station
@@ -527,7 +527,7 @@ async def test_a_database_that_hangs_leaves_the_frame_unsent_while_somebody_wait
 async def test_a_database_that_hangs_after_the_answer_does_not_keep_it(
     house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.charger._KEEP_WITHIN", 0.05)
+    monkeypatch.setattr("activities.charger_commands._KEEP_WITHIN", 0.05)
     monkeypatch.setattr(house.directory.subscriptions, "mark_accepted", hangs)
     async with ready(house) as station:
         result = await reserve_at(station, commands, 7)
@@ -595,7 +595,7 @@ async def test_calls_go_out_one_at_a_time(house: House, commands: Commands) -> N
 async def test_temporal_hears_of_a_waiting_command(
     house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.charger._HEARTBEAT_EVERY", 0.01)
+    monkeypatch.setattr("activities.charger_commands._HEARTBEAT_EVERY", 0.01)
     async with ready(house) as station:
         cancelling = asyncio.create_task(commands.cancel())
         message_id, _ = await station.asked("CancelReservation")

@@ -12,9 +12,9 @@ from temporalio.api.common.v1 import GrpcStatus
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.service import RPCError, RPCStatusCode
 
-from directory import Charger, Directory, NewEvent, Token
-from directory.tables import links, live_reservations
-from gateway import delivery
+from berth.database import Charger, Directory, NewEvent, Token
+from berth.database.tables import links, live_reservations
+from gateway import event_dispatcher as delivery
 from tests.directory.time_passes import age
 from tests.gateway.house import QUEUE, House, Temporal, eventually, until
 from tests.gateway.station import Payload, Station

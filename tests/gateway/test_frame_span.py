@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from activities.link import InDoubt
+from berth.charger_link import InDoubt
 from gateway import frame_span
 from gateway.frames import Answer, BrokenAnswer, CallError, CallResult
 

@@ -6,10 +6,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from directory import Credentials, Directory, NewCharger
+from berth.database import Credentials, Directory, NewCharger
 from gateway.channel import Channel
-from gateway.guesses import Guesses
-from gateway.known_networks import KnownNetworks
+from gateway.password_throttle import Guesses
+from gateway.trusted_networks import KnownNetworks
 from tests.gateway.house import House, Temporal
 from tests.gateway.station import Station, basic
 

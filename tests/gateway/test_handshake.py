@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from directory import Directory, NewCharger
+from berth.database import Directory, NewCharger
 from gateway.admission import identity_in, password_in
 from tests.gateway.house import House, Temporal
 from tests.gateway.station import Station, basic

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from directory import Directory, UnreachableError
+from berth.database import Directory, UnreachableError
 from tests.gateway.house import House, Temporal
 
 

@@ -20,7 +20,7 @@ import structlog
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from directory import Directory, NewCharger, NewPort
+from berth.database import Directory, NewCharger, NewPort
 from gateway import server
 from tests.conftest import KEPT
 from tests.gateway.attacks import (

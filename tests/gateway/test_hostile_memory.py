@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from launch.parent_death import mortal
+from cli.up.parent_death import mortal
 from tests.gateway.attacks import (
     a_flood_of_5_000_calls_whose_answers_are_not_read,
     a_flood_of_pings_whose_pongs_are_not_read,

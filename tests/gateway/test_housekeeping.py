@@ -10,9 +10,9 @@ import pytest
 import structlog
 from sqlalchemy import make_url
 
-from directory import Charger, Directory, EventSubscription, LoggedMessage
-from directory.connections import Connections, connect
-from directory.tables import gateways, idempotency, messages
+from berth.database import Charger, Directory, EventSubscription, LoggedMessage
+from berth.database.connections import Connections, connect
+from berth.database.tables import gateways, idempotency, messages
 from gateway.housekeeping import keep_house, sweep
 from tests.directory.time_passes import age
 from tests.gateway.house import eventually

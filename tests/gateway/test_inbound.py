@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from directory import Charger, Directory, Token
-from gateway import schemas
-from gateway.events import Outbox
+from berth.database import Charger, Directory, Token
+from gateway import ocpp_schemas as schemas
+from gateway.charger_events import Outbox
+from gateway.ocpp_schemas import Version
 from gateway.reports import ChargerReports
-from gateway.schemas import Version
 from gateway.server import DIALECTS
 from tests.gateway.house import House, Temporal, eventually, until
 from tests.gateway.station import Payload, Station

@@ -11,10 +11,10 @@ import pytest
 import structlog
 from sqlalchemy import make_url
 
-from activities.link import NotSent
-from directory import Capabilities, Charger, Directory
-from directory.connections import Connections, connect
-from directory.tables import chargers
+from berth.charger_link import NotSent
+from berth.database import Capabilities, Charger, Directory
+from berth.database.connections import Connections, connect
+from berth.database.tables import chargers
 from gateway import inquiry, outbound
 from tests.directory.time_passes import age
 from tests.gateway.commands import Commands, terms

@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from directory import LoggedMessage
-from gateway import message_log
+from berth.database import LoggedMessage
+from gateway import call_log as message_log
+from gateway.call_log import Exchange, MessageLog
 from gateway.frames import BrokenAnswer, CallError, CallResult
-from gateway.message_log import Exchange, MessageLog
 
 
 class Table:

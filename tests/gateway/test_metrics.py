@@ -11,9 +11,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from directory import Charger, Directory, NewCharger
+from berth.database import Charger, Directory, NewCharger
 from gateway.backlog import tell_backlog
-from gateway.message_log import MessageLog
+from gateway.call_log import MessageLog
 from tests.gateway.commands import Commands
 from tests.gateway.house import House, Temporal, until
 from tests.gateway.station import basic

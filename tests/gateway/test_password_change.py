@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from directory import Charger, Directory
+from berth.database import Charger, Directory
 from tests.gateway.commands import Commands
 from tests.gateway.house import House, Temporal
 from tests.gateway.station import Payload, Station, basic

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
-from activities.announcing import Announcer
-from activities.charger_presence import ChargerPresence
-from activities.loss_watch import watch_for_losses
-from directory import Charger, Directory, UnreachableError
-from directory.connections import connect
-from directory.tables import gateways
+from berth.database import Charger, Directory, UnreachableError
+from berth.database.connections import connect
+from berth.database.tables import gateways
 from tests.directory.time_passes import age
 from tests.gateway.house import House, Temporal, eventually, until
+from webhooks.charger_presence import ChargerPresence
+from webhooks.loss_watch import watch_for_losses
+from webhooks.outbox import Announcer
 
 CAME, WENT = "charger.connected", "charger.disconnected"
 

@@ -19,20 +19,20 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.announcing import Announcer
-from activities.charger_presence import ChargerPresence
-from directory import Charger, Directory, Link, UnreachableError
-from directory.connections import connect as connect_database
-from directory.tables import gateways
+from berth.database import Charger, Directory, Link, UnreachableError
+from berth.database.connections import connect as connect_database
+from berth.database.tables import gateways
+from berth.settings import Settings
+from berth.temporal.client import connect
+from cli.up.temporal_cli import find_temporal_cli
 from gateway import process
 from gateway.process import run
 from gateway.server import PortInUse
-from launch.temporal_cli import find_temporal_cli
-from settings import Settings
 from tests.directory.time_passes import age
 from tests.gateway.house import eventually
 from tests.gateway.station import Station
-from workflows.connection import connect
+from webhooks.charger_presence import ChargerPresence
+from webhooks.outbox import Announcer
 from workflows.messages import NOT_SENT, ReserveNowInput, ReserveNowResult, ReserveStatus, Terms
 
 

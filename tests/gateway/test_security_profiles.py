@@ -18,15 +18,15 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidMessage, InvalidStatus
 from websockets.typing import Subprotocol
 
-from directory import Directory, NewCharger
+from berth.database import Directory, NewCharger
+from berth.settings import Settings
+from berth.temporal.client import connect as connect_temporal
+from berth.tls import CertificateError
+from gateway.gateway_tls import GatewayTls, gateway_tls
 from gateway.process import run
-from gateway.tls import GatewayTls, gateway_tls
-from settings import Settings
 from tests.certificates import Authority
 from tests.gateway.house import House, Temporal, until
 from tests.gateway.station import Station, basic
-from tls import CertificateError
-from workflows.connection import connect as connect_temporal
 
 PASSWORD = "0123456789abcdef0123"
 RIGHT = basic("CP-1", PASSWORD.encode())

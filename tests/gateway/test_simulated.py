@@ -2,7 +2,7 @@
 
 import pytest
 
-from directory import Capabilities, Charger, Directory
+from berth.database import Capabilities, Charger, Directory
 from simulator import Fleet
 from simulator.personality import Version, load_personality
 from tests.gateway.commands import Commands

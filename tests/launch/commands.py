@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-import cli
+from cli import app as cli
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -20,7 +20,7 @@ WITHIN = 60.0
 def berth(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `berth …` to its end. Raises TimeoutExpired."""
     return subprocess.run(
-        [sys.executable, str(ROOT / "cli.py"), *arguments],
+        [sys.executable, "-P", "-m", "cli", *arguments],
         env=os.environ | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from launch.api_client import key_for
-from launch.api_key import api_key_file, kept_api_key
-from launch.problem import StartError
+from berth.problem import StartError
+from cli.client import key_for
+from cli.up.api_key import api_key_file, kept_api_key
 
 
 def test_it_is_made_once(tmp_path: Path) -> None:

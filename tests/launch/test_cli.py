@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from launch.commands.ending import EXIT_CODES
-from settings import Settings
+from berth.settings import Settings
+from cli.commands.ending import EXIT_CODES
 from tests.launch.commands import ROOT, WITHIN, berth, berth_here
 
 
@@ -158,7 +158,7 @@ def test_ctrl_c_ends_a_command_without_a_word_of_python(var: Path, free_port: in
     with socket.create_server(("127.0.0.1", free_port)) as silent:
         url = f"http://127.0.0.1:{free_port}"
         environment = os.environ | {"BERTH_URL": url, "BERTH_API_KEY": "key"}
-        command = [sys.executable, str(ROOT / "cli.py"), "list"]
+        command = [sys.executable, "-P", "-m", "cli", "list"]
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as run:
             silent.settimeout(WITHIN)
             connection, _ = silent.accept()

@@ -13,12 +13,12 @@ from google.protobuf import json_format
 from pydantic import SecretStr
 from temporalio.api.common.v1 import Payloads
 
-from launch.codec_server import MAX_BODY, codec_app
-from launch.problem import StartError
-from settings import Settings
-from tests.launch.commands import ROOT, berth, berth_here
+from berth.problem import StartError
+from berth.settings import Settings
+from berth.temporal.codec import PayloadKey, data_converter, parse_keys
+from cli.codec_server import MAX_BODY, codec_app
+from tests.launch.commands import berth, berth_here
 from tests.launch.waiting import until
-from workflows.payload_codec import PayloadKey, data_converter, parse_keys
 
 KEY = PayloadKey("one", bytes(32)).in_setting()
 TOKEN = "codec-server-token-0123456789abcdef"
@@ -178,7 +178,7 @@ async def test_the_process_serves_until_it_is_told_to_stop_and_logs_no_payload(f
     url = f"http://127.0.0.1:{free_port}"
     body = await encrypted()
     with subprocess.Popen(
-        [sys.executable, str(ROOT / "cli.py"), "codec-server"],
+        [sys.executable, "-P", "-m", "cli", "codec-server"],
         env=os.environ | environment,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

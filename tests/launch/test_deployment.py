@@ -13,12 +13,12 @@ import yaml  # type: ignore[import-untyped]  # it comes without types
 from temporalio.envconfig import ClientConfig
 from typer.main import get_command
 
-import cli
+from berth.settings import Settings
+from berth.telemetry.tracing import ENDPOINTS
+from berth.telemetry.worker_health import LIVE, READY
+from cli import app as cli
+from cli.processes import WAIT_FOR_TEMPORAL
 from gateway.process import DRAIN
-from launch.processes import WAIT_FOR_TEMPORAL
-from launch.tracing import ENDPOINTS
-from launch.worker_health import LIVE, READY
-from settings import Settings
 from tests.launch.commands import ROOT
 
 MANIFESTS = ROOT / "deploy" / "kubernetes"

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from directory import Directory, migrate_async
-from directory.connections import connect
-from directory.tables import gateways
-from launch.doctor import Finding, about_workers, examine, show
-from launch.ports import free_port
-from launch.task_queue import QueueWorkers
-from launch.temporal_server import TemporalServer
-from settings import Settings
+from berth.database import Directory, migrate_async
+from berth.database.connections import connect
+from berth.database.tables import gateways
+from berth.ports import free_port
+from berth.settings import Settings
+from berth.temporal.task_queues import QueueWorkers
+from cli.doctor import Finding, about_workers, examine, show
+from cli.up.temporal_server import TemporalServer
 from tests.directory.time_passes import age
 from tests.launch.commands import berth
 

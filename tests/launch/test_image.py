@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 EVERY_PROCESS = (
-    "import api.process, gateway.process, worker, launch.supervisor, launch.codec_server, cli; cli.run()"
+    "import api.process, gateway.process, worker, cli.up.supervisor, cli.codec_server, cli; cli.run()"
 )
 
 
@@ -68,7 +68,7 @@ def test_the_image_has_every_process_and_command(installed: Path, tmp_path: Path
 
 
 def test_the_image_has_what_is_no_module(installed: Path) -> None:
-    for path in ("directory/migrations/versions", "simulator/personalities"):
+    for path in ("berth/database/migrations/versions", "simulator/personalities"):
         names = {file.name for file in (ROOT / path).iterdir() if file.suffix in (".py", ".toml")}
         assert names == {file.name for file in (installed / path).iterdir() if file.name in names}
         assert names

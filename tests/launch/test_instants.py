@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from launch.instants import instant, instant_past
+from cli.instants import instant, instant_past
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

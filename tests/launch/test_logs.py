@@ -6,8 +6,8 @@ import sys
 
 SCRIPT = """
 import logging, sys, structlog
-from launch.logs import set_up_logs
-from settings import Settings
+from berth.telemetry.logs import set_up_logs
+from berth.settings import Settings
 
 set_up_logs(Settings(), "gateway")
 log = structlog.get_logger("gateway.server")

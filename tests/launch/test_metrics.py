@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from launch import ports
-from tests.launch.commands import ROOT, berth
+from berth import ports
+from tests.launch.commands import berth
 from tests.launch.waiting import until
 from tests.scraped import scrape
 
@@ -47,7 +47,7 @@ class Up:
         }
         self.output = ""
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "cli.py"), "up"],
+            [sys.executable, "-P", "-m", "cli", "up"],
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

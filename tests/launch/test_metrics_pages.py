@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import temporalio.bridge
 
-from launch.metrics_table import PAGE, described, with_table
-from settings import Settings
+from berth.settings import Settings
+from docs.tables.metrics_table import PAGE, described, with_table
 from tests.launch.commands import ROOT
 from tests.servers import need
 
@@ -65,7 +65,7 @@ def test_prometheus_takes(what: str, file: Path) -> None:
 
 def test_the_pages_table_is_that_of_the_code() -> None:
     page = PAGE.read_text("utf-8")
-    assert page == with_table(page), "run python -m launch.metrics_table"
+    assert page == with_table(page), "run python -m docs.tables.metrics_table"
 
 
 def test_names_follow_prometheus_conventions() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-import cli
-from launch.doctor import OTHER_VARIABLES
-from settings import Settings
+from berth.settings import Settings
+from cli import app as cli
+from cli.doctor import OTHER_VARIABLES
 from tests.launch.commands import ROOT
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))

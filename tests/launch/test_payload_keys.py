@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from directory import Directory
-from launch.payload_keys import check_payload_keys
-from launch.problem import StartError
-from settings import Settings
+from berth.database import Directory
+from berth.problem import StartError
+from berth.settings import Settings
+from berth.temporal.codec import PayloadKey
+from berth.temporal.payload_key_check import check_payload_keys
 from tests.launch.commands import berth
-from workflows.payload_codec import PayloadKey
 
 OLD, NEW, IMPOSTOR = PayloadKey("old", b"o" * 32), PayloadKey("new", b"n" * 32), PayloadKey("old", b"x" * 32)
 

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from launch.problem import StartError, sentence_for
-from settings import Settings
+from berth.problem import StartError, sentence_for
+from berth.settings import Settings
 
 
 def sentence_with(monkeypatch: pytest.MonkeyPatch, **settings: str) -> str | None:

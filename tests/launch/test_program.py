@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from launch import program
-from launch.parent_death import mortal
-from launch.program import Program, RunningProgram
+from cli.up import program
+from cli.up.parent_death import mortal
+from cli.up.program import Program, RunningProgram
 from tests.launch.waiting import until, until_async
 
 
@@ -112,7 +112,7 @@ def test_a_mortal_child_dies_with_a_parent_that_is_killed() -> None:
         return
     script = (
         "import subprocess, sys\n"
-        "from launch.parent_death import mortal\n"
+        "from cli.up.parent_death import mortal\n"
         "child = subprocess.Popen(mortal(['sleep', '60']), start_new_session=True)\n"
         "print(child.pid, flush=True)\n"
         "child.wait()\n"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from api import reservations_client
-from launch import commands_table, errors_table, events_table, settings_table, steps_table
+from api.temporal import reservations_client
+from docs.tables import commands_table, errors_table, events_table, settings_table, steps_table
 from tests.launch.commands import ROOT
 from workflows.messages import ReservationState
 from workflows.reservation.state_count import OWN_REASONS

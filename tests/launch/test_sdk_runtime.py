@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from launch.ports import free_port
-from launch.temporal_server import TemporalServer
+from berth.ports import free_port
+from cli.up.temporal_server import TemporalServer
 from tests.launch.commands import ROOT
 
 SCRIPT = """
 import asyncio, sys
 from temporalio.client import Client
-from launch.sdk_runtime import set_up_sdk
-from settings import Settings
+from berth.temporal.runtime import set_up_sdk
+from berth.settings import Settings
 
 async def main():
     client = await Client.connect(sys.argv[1])

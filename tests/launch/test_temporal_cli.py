@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from launch import temporal_cli
-from launch.problem import StartError
-from launch.temporal_cli import CLI_VERSION, NoTemporalCli, find_temporal_cli
+from berth.problem import StartError
+from cli.up import temporal_cli
+from cli.up.temporal_cli import CLI_VERSION, NoTemporalCli, find_temporal_cli
 from tests.launch import fake_programs
 
 

@@ -11,11 +11,11 @@ from temporalio.api.operatorservice.v1 import RemoveSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
-from launch.namespace import ensure_search_attributes, missing_search_attributes
-from launch.ports import free_port
-from launch.problem import StartError
-from launch.task_queue import has_pollers
-from launch.temporal_server import TemporalServer
+from berth.ports import free_port
+from berth.problem import StartError
+from berth.temporal.namespace import ensure_search_attributes, missing_search_attributes
+from berth.temporal.task_queues import has_pollers
+from cli.up.temporal_server import TemporalServer
 
 
 def server_in(folder: Path, cli: Path) -> TemporalServer:

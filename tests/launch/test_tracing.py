@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 from structlog.testing import capture_logs
 
-from launch.span_export import SpanExport
-from launch.tracing import ENDPOINTS, is_on, of_commands, of_reservations
+from berth.telemetry.span_export import SpanExport
+from berth.telemetry.tracing import ENDPOINTS, is_on, of_commands, of_reservations
 from tests.launch.commands import berth
 
 ENDPOINT = "http://127.0.0.1:4318"

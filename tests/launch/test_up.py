@@ -15,11 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
-from launch import ports
-from tests.launch.commands import ROOT
+from berth import ports
+from berth.temporal.codec import fresh_key
 from tests.launch.waiting import until
 from tests.servers import need
-from workflows.payload_codec import fresh_key
 
 READY_WITHIN = 90.0
 """Seconds; about five on a machine with nothing else to do."""
@@ -49,7 +48,7 @@ class House:
     def up(self, **settings: str) -> None:
         self.output = ""
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "cli.py"), "up"],
+            [sys.executable, "-P", "-m", "cli", "up"],
             env=os.environ | self._environment | settings,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -7,8 +7,8 @@ from io import StringIO
 
 from rich.console import Console
 
-from directory import Charger, Port
-from launch.welcome import RESERVATION_ID, Welcome
+from berth.database import Charger, Port
+from cli.up.welcome import RESERVATION_ID, Welcome
 
 
 def port(port_id: int, number: int) -> Port:

@@ -14,13 +14,13 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from directory import Directory, UnreachableError, migrate
-from launch import ports
-from launch.parent_death import mortal
-from launch.temporal_server import TemporalServer
-from launch.worker_health import health_app
-from settings import Settings
-from tests.launch.commands import ROOT, berth
+from berth import ports
+from berth.database import Directory, UnreachableError, migrate
+from berth.settings import Settings
+from berth.telemetry.worker_health import health_app
+from cli.up.parent_death import mortal
+from cli.up.temporal_server import TemporalServer
+from tests.launch.commands import berth
 from tests.launch.waiting import until, until_async
 from worker import WorkerProcess
 
@@ -119,7 +119,7 @@ def test_the_process_outlives_an_absence_of_temporal_and_is_ready_again(
         return answer.status_code, answer.json()
 
     with log.open("wb") as output:
-        command = mortal([sys.executable, str(ROOT / "cli.py"), "worker"])
+        command = mortal([sys.executable, "-P", "-m", "cli", "worker"])
         process = subprocess.Popen(command, env=os.environ | environment, stdout=output, stderr=output)
     try:
         with temporal.running():

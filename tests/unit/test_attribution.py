@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from directory import EventSubscription, ReportedStart
+from berth.database import EventSubscription, ReportedStart
 from gateway.attribution import Start, attribute, is_id_live, is_known, rivals
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

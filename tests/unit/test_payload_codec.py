@@ -9,7 +9,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
-from workflows.payload_codec import (
+from berth.temporal.codec import (
     PayloadKey,
     UnreadablePayload,
     data_converter,

@@ -8,9 +8,9 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkipper, WorkflowEnvironment
 
-from launch.ports import free_port
-from launch.temporal_cli import find_temporal_cli
-from launch.temporal_server import TemporalServer
+from berth.ports import free_port
+from cli.up.temporal_cli import find_temporal_cli
+from cli.up.temporal_server import TemporalServer
 from tests.workflows.world import DEV_SERVER, SERVER_CONFIG, World
 from workflows.names import SEARCH_ATTRIBUTES
 

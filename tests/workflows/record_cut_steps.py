@@ -19,7 +19,7 @@ from temporalio.exceptions import ActivityError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from launch.temporal_cli import find_temporal_cli
+from cli.up.temporal_cli import find_temporal_cli
 from tests.workflows.record_histories import without_traces
 
 FILES = Path(__file__).parent.parent / "data" / "cut-steps"

@@ -17,7 +17,7 @@ from typing import Any
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from launch.temporal_cli import find_temporal_cli
+from cli.up.temporal_cli import find_temporal_cli
 from tests.workflows.world import (
     ACCEPTED,
     CANCELLED,

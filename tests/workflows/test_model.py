@@ -18,7 +18,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
-from launch.temporal_cli import find_temporal_cli
+from cli.up.temporal_cli import find_temporal_cli
 from tests.core import checks
 from tests.core.script import Callers, Script, scripts
 from tests.workflows.model import ServerDriver

@@ -13,11 +13,11 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import PayloadConverter
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
+from berth.temporal.trace_context import ReservationTracing
 from tests.workflows.record_histories import HISTORIES, STORIES
 from tests.workflows.world import QUICK, World
 from worker import WORKFLOWS
 from workflows.messages import ReservationEnded
-from workflows.tracing import ReservationTracing
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

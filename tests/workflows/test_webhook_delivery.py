@@ -13,13 +13,13 @@ from sqlalchemy import make_url
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from activities.announcing import Announcer
-from activities.dispatcher import Dispatcher
-from directory import Announced, Delivery, Directory, DueDelivery, migrate_async
-from directory.connections import connect
-from directory.tables import webhook_deliveries
+from berth.database import Announced, Delivery, Directory, DueDelivery, migrate_async
+from berth.database.connections import connect
+from berth.database.tables import webhook_deliveries
 from tests.directory.time_passes import age
 from tests.receiver import Receiver
+from webhooks.dispatcher import Dispatcher
+from webhooks.outbox import Announcer
 from webhooks.sender import Sender
 from worker import build_webhook_worker
 from workflows.names import webhook_delivery_workflow_id

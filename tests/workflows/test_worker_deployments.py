@@ -17,12 +17,11 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from directory import Directory, NewCharger, migrate_async
-from launch.doctor import Finding, examine
-from launch.parent_death import mortal
-from launch.task_queue import draining_builds, promotion, queue_workers
-from settings import Settings
-from tests.launch.commands import ROOT
+from berth.database import Directory, NewCharger, migrate_async
+from berth.settings import Settings
+from berth.temporal.task_queues import draining_builds, promotion, queue_workers
+from cli.doctor import Finding, examine
+from cli.up.parent_death import mortal
 from tests.workflows.world import QUICK, World
 from worker import build_worker, deployment_config
 from workflows.forward_cancel import ForwardCancelWorkflow
@@ -198,7 +197,7 @@ async def test_a_build_that_nobody_made_current_says_so_and_reservations_wait_fo
     log = tmp_path / "worker.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            mortal([sys.executable, str(ROOT / "cli.py"), "worker"]), stdout=output, stderr=output
+            mortal([sys.executable, "-P", "-m", "cli", "worker"]), stdout=output, stderr=output
         )
     try:
         await yard.until_known("A")

@@ -18,7 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper, WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from launch.temporal_server import TIME_SKIPPING
+from cli.up.temporal_server import TIME_SKIPPING
 from workflows.change_password import ChangePasswordWorkflow
 from workflows.forward_cancel import ForwardCancelWorkflow
 from workflows.messages import (
