@@ -17,7 +17,7 @@ from bench.rounds import Plan, Seen, in_turn
 from bench.sink import Sink, start_sink
 from bench.table import Figure
 from berth.database import migrate_async
-from berth.temporal.codec import fresh_key
+from berth.payload_keys import fresh_key
 
 FLEET = Fleet(20, 20)
 PLAN = Plan(latency_rounds=18, latency_count=5, rate_rounds=3, rate_count=60)

@@ -4,7 +4,7 @@ import errno
 import secrets
 import socket
 
-from berth.problem import StartError
+from berth.errors import StartError
 
 LASTING = range(10_000, 32_768)
 """Below those that the system lends to connections, so that none takes the port while its process is away."""

@@ -18,6 +18,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from berth.payload_keys import parse_keys
+
 
 def version() -> str:
     """The release: that of the installed package, or of the checkout that runs."""
@@ -195,10 +197,6 @@ class Settings(BaseSettings):
     @classmethod
     def _has_keys(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
-            from berth.temporal.codec import (
-                parse_keys,
-            )  # with Temporal's SDK: only who encrypts waits for it
-
             parse_keys(value.get_secret_value())
         return value
 

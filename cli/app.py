@@ -95,7 +95,7 @@ def main() -> None:
     try:
         app(prog_name="berth")
     except Exception as error:
-        from berth.problem import EXIT_CODE, sentence_for
+        from cli.problem import EXIT_CODE, sentence_for
 
         sentence = sentence_for(error)
         if sentence is None:

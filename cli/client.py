@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from berth.problem import StartError
+from berth.errors import StartError
 from cli.up.api_key import api_key_file
 
 TIMEOUT = httpx.Timeout(75.0, connect=5.0)

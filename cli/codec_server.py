@@ -23,10 +23,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from temporalio.api.common.v1 import Payload, Payloads
 
+from berth.errors import StartError
 from berth.http_server import HttpServer
-from berth.problem import StartError
+from berth.payload_keys import parse_keys
 from berth.settings import Settings
-from berth.temporal.codec import PayloadEncryption, UnreadablePayload, parse_keys
+from berth.temporal.codec import PayloadEncryption, UnreadablePayload
 
 log = structlog.get_logger(__name__)
 

@@ -17,8 +17,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from berth.database import Directory, Gateway, SchemaError, UnreachableError
+from berth.errors import StartError
 from berth.ports import is_taken
-from berth.problem import StartError
 from berth.settings import Settings
 from berth.temporal.client import TemporalUnreachable, connect
 from berth.temporal.namespace import missing_search_attributes

@@ -13,8 +13,8 @@ import uvloop
 from temporalio.client import Client, Interceptor
 
 from berth.database import Directory
+from berth.errors import StartError
 from berth.ports import require_free
-from berth.problem import StartError
 from berth.settings import Settings
 from berth.telemetry.logs import set_up_logs
 from berth.telemetry.metrics_server import serve_metrics

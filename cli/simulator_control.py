@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from berth.problem import StartError
+from berth.errors import StartError
 from cli.output import show_fields, show_json, show_table
 from simulator import console
 

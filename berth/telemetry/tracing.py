@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from berth.problem import StartError
+from berth.errors import StartError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from temporalio.contrib.opentelemetry import TracingInterceptor
 
-    from berth.temporal.trace_context import ReservationTracing
+    from berth.telemetry.workflow_spans import ReservationTracing
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """Where the collector is; the first counts for traces when both are set."""
@@ -58,7 +58,7 @@ def of_reservations() -> list["ReservationTracing"]:
     """For the clients of API and worker: their calls to workflows, and the workflows; [] when off."""
     if not is_on():
         return []
-    from berth.temporal.trace_context import ReservationTracing
+    from berth.telemetry.workflow_spans import ReservationTracing
 
     return [ReservationTracing()]
 

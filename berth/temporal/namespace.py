@@ -10,7 +10,7 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributeIndexedValueType
 from temporalio.service import RPCError, RPCStatusCode
 
-from berth.problem import StartError
+from berth.errors import StartError
 from workflows.names import SEARCH_ATTRIBUTES
 
 RETENTION = timedelta(days=30)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from berth.database import Directory
-from berth.problem import StartError
+from berth.errors import StartError
+from berth.payload_keys import PayloadKey, parse_keys
 from berth.settings import Settings
-from berth.temporal.codec import PayloadKey, parse_keys
 
 
 async def check_payload_keys(settings: Settings, directory: Directory) -> None:

@@ -18,7 +18,7 @@ def payload_key(
     if retire is not None:
         _retire(retire)
         return
-    from berth.temporal.codec import fresh_key
+    from berth.payload_keys import fresh_key
 
     typer.echo(fresh_key().in_setting())
 

@@ -15,14 +15,15 @@ from rich.console import Console
 from temporalio.client import Client
 
 from berth.database import Charger, Directory, migrate_async
+from berth.errors import AlreadySaid, StartError
 from berth.ports import free_port, require_free
-from berth.problem import EXIT_CODE, AlreadySaid, StartError
 from berth.settings import Settings
 from berth.telemetry.metrics_server import PORTS_PER_PROCESS
 from berth.temporal.client import TemporalUnreachable, connect
 from berth.temporal.namespace import ensure_search_attributes
 from berth.temporal.payload_key_check import check_payload_keys
 from berth.temporal.task_queues import has_pollers
+from cli.problem import EXIT_CODE
 from cli.up.api_key import api_key_file, kept_api_key
 from cli.up.program import Program, RunningProgram
 from cli.up.temporal_cli import find_temporal_cli

@@ -20,7 +20,7 @@ from typing import TextIO
 
 import structlog
 
-from berth.problem import StartError
+from berth.errors import StartError
 from cli.up.parent_death import mortal
 
 log = structlog.get_logger(__name__)

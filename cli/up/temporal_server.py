@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
-from berth.problem import StartError
+from berth.errors import StartError
 from berth.temporal.namespace import ensure_search_attributes, keep_histories, search_attribute_types
 from cli.up.parent_death import mortal
 

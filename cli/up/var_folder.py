@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from berth.problem import StartError
+from berth.errors import StartError
 
 
 def ensure_var(var: Path) -> None:

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
-from berth.temporal.codec import PayloadKey, data_converter
+from berth.payload_keys import PayloadKey
+from berth.temporal.codec import data_converter
 from tests.acceptance.house import PROCESSES, House
 from worker import WORKFLOWS
 from workflows.names import reservation_workflow_id

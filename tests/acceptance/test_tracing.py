@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from berth.temporal.codec import fresh_key
+from berth.payload_keys import fresh_key
 from simulator.misbehaviour import Wrong
 from tests.acceptance.collector import Collector, Span, collector, hanging_collector
 from tests.acceptance.house import KEY, PROCESSES, House

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from berth.problem import StartError
+from berth.errors import StartError
 from cli.client import key_for
 from cli.up.api_key import api_key_file, kept_api_key
 

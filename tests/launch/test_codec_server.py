@@ -13,9 +13,10 @@ from google.protobuf import json_format
 from pydantic import SecretStr
 from temporalio.api.common.v1 import Payloads
 
-from berth.problem import StartError
+from berth.errors import StartError
+from berth.payload_keys import PayloadKey, parse_keys
 from berth.settings import Settings
-from berth.temporal.codec import PayloadKey, data_converter, parse_keys
+from berth.temporal.codec import data_converter
 from cli.codec_server import MAX_BODY, codec_app
 from tests.launch.commands import berth, berth_here
 from tests.launch.waiting import until

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from berth.database import Directory
-from berth.problem import StartError
+from berth.errors import StartError
+from berth.payload_keys import PayloadKey
 from berth.settings import Settings
-from berth.temporal.codec import PayloadKey
 from berth.temporal.payload_key_check import check_payload_keys
 from tests.launch.commands import berth
 

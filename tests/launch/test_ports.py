@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
+from berth.errors import StartError
 from berth.ports import is_taken, require_free
-from berth.problem import StartError
 
 
 def test_a_port_nobody_listens_on_is_free(free_port: int) -> None:

@@ -3,8 +3,9 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from berth.problem import StartError, sentence_for
+from berth.errors import StartError
 from berth.settings import Settings
+from cli.problem import sentence_for
 
 
 def sentence_with(monkeypatch: pytest.MonkeyPatch, **settings: str) -> str | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from berth.problem import StartError
+from berth.errors import StartError
 from cli.up import temporal_cli
 from cli.up.temporal_cli import CLI_VERSION, NoTemporalCli, find_temporal_cli
 from tests.launch import fake_programs

@@ -11,8 +11,8 @@ from temporalio.api.operatorservice.v1 import RemoveSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
+from berth.errors import StartError
 from berth.ports import free_port
-from berth.problem import StartError
 from berth.temporal.namespace import ensure_search_attributes, missing_search_attributes
 from berth.temporal.task_queues import has_pollers
 from cli.up.temporal_server import TemporalServer

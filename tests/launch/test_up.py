@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from berth import ports
-from berth.temporal.codec import fresh_key
+from berth.payload_keys import fresh_key
 from tests.launch.waiting import until
 from tests.servers import need
 

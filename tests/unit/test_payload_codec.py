@@ -9,13 +9,8 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
-from berth.temporal.codec import (
-    PayloadKey,
-    UnreadablePayload,
-    data_converter,
-    fresh_key,
-    parse_keys,
-)
+from berth.payload_keys import PayloadKey, fresh_key, parse_keys
+from berth.temporal.codec import UnreadablePayload, data_converter
 
 TOKEN = "CARD-SECRET-4711"
 OLD, NEW = PayloadKey("old", bytes(range(32))), PayloadKey("new", bytes(range(32, 64)))

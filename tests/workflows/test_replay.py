@@ -13,7 +13,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import PayloadConverter
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
-from berth.temporal.trace_context import ReservationTracing
+from berth.telemetry.workflow_spans import ReservationTracing
 from tests.workflows.record_histories import HISTORIES, STORIES
 from tests.workflows.world import QUICK, World
 from worker import WORKFLOWS

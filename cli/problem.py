@@ -2,6 +2,8 @@
 
 from pydantic import ValidationError
 
+from berth.errors import StartError
+
 EXIT_CODE = 2
 """Of a command that ends with one sentence instead of its work; the same as for a wrong command line."""
 
@@ -12,14 +14,6 @@ _RULES = {
     "bool_parsing": "must be true or false",
 }
 """pydantic's error type → our words, where its own say more about parsing than about the setting."""
-
-
-class StartError(Exception):
-    """Berth cannot start or go on; the text is a sentence for people that names what to change."""
-
-
-class AlreadySaid(StartError):
-    """The process that failed has printed its sentence itself; this one only has to end."""
 
 
 def sentence_for(error: BaseException) -> str | None:
