@@ -21,8 +21,9 @@ from api.temporal.charger_password_changes import PasswordChanges
 from api.temporal.forwarded_cancels import ForwardedCancels
 from api.temporal.reservation_list import ReservationList
 from api.temporal.reservations_client import Reservations
+from berth import __version__
 from berth.database import Directory
-from berth.settings import Settings, version
+from berth.settings import Settings
 
 _PARTS = (reservations, chargers, ocpp_messages, keys, tokens, webhooks)
 """The routes below /api."""
@@ -77,7 +78,7 @@ def create_app(settings: Settings, client: Client, directory: Directory) -> Fast
         title="Berth",
         summary="Reserves charging ports and keeps its word.",
         description=_DESCRIPTION,
-        version=version(),
+        version=__version__,
         docs_url=None,  # add_pages
         redoc_url=None,
         redirect_slashes=False,

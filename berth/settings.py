@@ -1,8 +1,6 @@
 """Every setting of Berth, from the environment (prefix BERTH_), and which release this is."""
 
 import re
-import tomllib
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -19,15 +17,6 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from berth.payload_keys import parse_keys
-
-
-def version() -> str:
-    """The release: that of the installed package, or of the checkout that runs."""
-    try:
-        return metadata.version("berth")
-    except metadata.PackageNotFoundError:
-        project = tomllib.loads((Path(__file__).parent / "pyproject.toml").read_text())["project"]
-        return str(project["version"])
 
 
 class Settings(BaseSettings):

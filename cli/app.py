@@ -40,9 +40,9 @@ app = typer.Typer(
 
 def _show_version(is_asked: bool) -> None:
     if is_asked:
-        from berth.settings import version
+        from berth import __version__
 
-        typer.echo(version())
+        typer.echo(__version__)
         raise typer.Exit
 
 

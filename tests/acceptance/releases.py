@@ -21,7 +21,6 @@ CODE = (
     "berth",
     "cli",
     "gateway",
-    "pyproject.toml",  # says which release it is
     "webhooks",
     "worker.py",
     "workflows",

@@ -13,6 +13,7 @@ import yaml  # type: ignore[import-untyped]  # it comes without types
 from temporalio.envconfig import ClientConfig
 from typer.main import get_command
 
+from berth import __version__
 from berth.settings import Settings
 from berth.telemetry.tracing import ENDPOINTS
 from berth.telemetry.worker_health import LIVE, READY
@@ -26,7 +27,7 @@ COMPOSE = ROOT / "deploy" / "compose"
 PAGE = ROOT / "docs" / "how-to" / "kubernetes.md"
 SETTINGS = {f"BERTH_{name.upper()}" for name in Settings.model_fields}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-IMAGE = f"berth:{PROJECT['project']['version']}"
+IMAGE = f"berth:{__version__}"
 
 Tree = dict[str, Any]
 

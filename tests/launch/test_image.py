@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 EVERY_PROCESS = (
-    "import api.process, gateway.process, worker, cli.up.supervisor, cli.codec_server, cli; cli.run()"
+    "import api.process, gateway.process, worker, cli.up.supervisor, cli.codec_server; from cli.app import run; run()"
 )
 
 

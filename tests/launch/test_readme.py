@@ -2,8 +2,8 @@
 
 import re
 import subprocess
-import tomllib
 
+from berth import __version__
 from tests.launch.commands import ROOT
 
 
@@ -21,7 +21,5 @@ def test_make_alone_lists_every_target() -> None:
 
 
 def test_the_changelog_knows_the_version() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert re.search(
-        rf"^## .*\b{re.escape(project['version'])}\b", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M
-    )
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.search(rf"^## .*\b{re.escape(__version__)}\b", changes, re.MULTILINE)
