@@ -1,4 +1,4 @@
-"""The workflow worker: it runs reservations with their looks into the directory, and sends webhooks.
+"""The workflow worker: it runs reservations with their looks into the database, and sends webhooks.
 
 Webhooks have a task queue and a worker of their own within the process: no reservation waits behind them.
 """
@@ -14,7 +14,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 
 from activities.reservation_lookups import RouteFinder
 from activities.webhook_delivery import WebhookDeliverer
-from berth.database import Directory
+from berth.database import Database
 from berth.settings import Settings
 from webhooks.charger_presence import ChargerPresence
 from webhooks.dispatcher import Dispatcher
@@ -47,13 +47,13 @@ def deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:
 
 def build_worker(
     client: Client,
-    directory: Directory,
+    database: Database,
     task_queue: str = RESERVATIONS_QUEUE,
     deployment: WorkerDeploymentConfig | None = None,
 ) -> Worker:
     """A worker for every workflow but the deliveries; tests give their own task queue."""
-    announcer = Announcer(directory)
-    finder = RouteFinder(directory)
+    announcer = Announcer(database)
+    finder = RouteFinder(database)
     return Worker(
         client,
         task_queue=task_queue,
@@ -72,10 +72,10 @@ def build_worker(
 
 
 def build_webhook_worker(
-    client: Client, directory: Directory, sender: Sender, task_queue: str = WEBHOOKS_QUEUE
+    client: Client, database: Database, sender: Sender, task_queue: str = WEBHOOKS_QUEUE
 ) -> Worker:
     """A worker for the deliveries to webhooks."""
-    deliverer = WebhookDeliverer(directory, sender)
+    deliverer = WebhookDeliverer(database, sender)
     return Worker(
         client,
         task_queue=task_queue,
@@ -92,14 +92,14 @@ def build_webhook_worker(
 class WorkerProcess:
     """Both workers and what goes on beside them, until SIGTERM or SIGINT."""
 
-    def __init__(self, settings: Settings, client: Client, directory: Directory) -> None:
+    def __init__(self, settings: Settings, client: Client, database: Database) -> None:
         self._workers = (
-            build_worker(client, directory, deployment=deployment_config(settings)),
-            build_webhook_worker(client, directory, Sender(settings.webhook_private_targets)),
+            build_worker(client, database, deployment=deployment_config(settings)),
+            build_webhook_worker(client, database, Sender(settings.webhook_private_targets)),
         )
-        self._directory = directory
-        self._dispatcher = Dispatcher(directory, client)
-        self._presence = ChargerPresence(directory, Announcer(directory))
+        self._database = database
+        self._dispatcher = Dispatcher(database, client)
+        self._presence = ChargerPresence(database, Announcer(database))
         self._stop = asyncio.Event()
         self._log = log.bind(task_queue=RESERVATIONS_QUEUE, namespace=client.namespace)
         if settings.worker_build is not None:
@@ -120,7 +120,7 @@ class WorkerProcess:
             loop.add_signal_handler(number, self._stop.set)
         working = [asyncio.create_task(worker.run()) for worker in self._workers]
         dispatching = asyncio.create_task(self._dispatcher.run())
-        watching = asyncio.create_task(watch_for_losses(self._directory, self._presence))
+        watching = asyncio.create_task(watch_for_losses(self._database, self._presence))
         stopping = asyncio.create_task(self._stop.wait())
         self._log.info("worker_started")
         await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.subscription import PORT_RESERVED_BY_OTHER, is_running, new_event, subscription_of
 from berth.charger_link import ChargerLink, ChargerLinks, InDoubt, NotSent
-from berth.database import Directory, EventSubscription, NewEvent
+from berth.database import Database, EventSubscription, NewEvent
 from berth.deadline import in_time
 from webhooks.outbox import announced
 from workflows.messages import (
@@ -56,10 +56,10 @@ class ChargerCommands:
     NOT_SENT, nothing reached the charger; IN_DOUBT, written and no answer came.
     """
 
-    def __init__(self, links: ChargerLinks, directory: Directory, wake: Callable[[int], None]) -> None:
+    def __init__(self, links: ChargerLinks, database: Database, wake: Callable[[int], None]) -> None:
         """`wake` is called with a charger's id when there are events of it to deliver."""
         self._links = links
-        self._directory = directory
+        self._database = database
         self._wake = wake
 
     @activity.defn(name="ReserveNow")
@@ -78,7 +78,7 @@ class ChargerCommands:
                 await self._be_up_to_date(subscription, write_before)
             # Before the frame: what the charger does next must find its subscriber.
             is_free = await _answered(
-                self._directory.subscriptions.claim(
+                self._database.subscriptions.claim(
                     subscription, is_forced=request.force, is_repeat=request.is_repeat
                 ),
                 write_before,
@@ -116,7 +116,7 @@ class ChargerCommands:
         try:
             link = self._ready_link(request.charger_id, request.epoch)
             if request.moving_to is not None and await _answered(
-                self._directory.subscriptions.is_held(
+                self._database.subscriptions.is_held(
                     request.charger_id, request.moving_to, activity.info().workflow_id or ""
                 ),
                 write_before,
@@ -184,14 +184,14 @@ class ChargerCommands:
         """
         charger_id = subscription.charger_id
         if await _answered(
-            self._directory.events.is_waiting_for(charger_id, subscription.workflow_id), write_before
+            self._database.events.is_waiting_for(charger_id, subscription.workflow_id), write_before
         ):
             self._wake(charger_id)
             raise NotSent("events_waiting")
 
     async def _offer(self, charger_id: int, password: str, write_before: float) -> str:
         password_hash = await _answered(
-            self._directory.password_changes.offer(charger_id, password), write_before
+            self._database.password_changes.offer(charger_id, password), write_before
         )
         if password_hash is None:
             raise NotSent("not_connected")
@@ -199,7 +199,7 @@ class ChargerCommands:
 
     async def _withdraw(self, charger_id: int, password_hash: str) -> None:
         try:
-            await in_time(self._directory.password_changes.refuse(charger_id, password_hash), _KEEP_WITHIN)
+            await in_time(self._database.password_changes.refuse(charger_id, password_hash), _KEEP_WITHIN)
         except Exception:
             # It opens for whoever knows it, and nobody does.
             log.exception("new_password_not_withdrawn")
@@ -209,7 +209,7 @@ class ChargerCommands:
     ) -> EventSubscription | None:
         """The row that a run left behind which was ended by force, or lost. Raises NotSent when one lives."""
         subscribers = await _answered(
-            self._directory.subscriptions.of_charger(request.charger_id), write_before
+            self._database.subscriptions.of_charger(request.charger_id), write_before
         )
         left = next((one for one in subscribers if one.reservation_id == request.reservation_id), None)
         if left is not None and await _answered(
@@ -221,7 +221,7 @@ class ChargerCommands:
     async def _forget(self, left: EventSubscription) -> None:
         try:
             await in_time(
-                self._directory.subscriptions.remove(left.workflow_id, left.first_run_id), _KEEP_WITHIN
+                self._database.subscriptions.remove(left.workflow_id, left.first_run_id), _KEEP_WITHIN
             )
         except Exception:
             # The charger's answer must not be lost over it; the row ends with the reservation's time.
@@ -250,7 +250,7 @@ class ChargerCommands:
         self, subscription: EventSubscription, request: ReserveNowInput, epoch: int
     ) -> list[EventSubscription]:
         event = active_event(request)
-        return await self._directory.subscriptions.mark_accepted(
+        return await self._database.subscriptions.mark_accepted(
             subscription,
             [] if event is None else [announced(event)],
             event_for=lambda other: _superseded(other, epoch),
@@ -269,7 +269,7 @@ async def _answered(question: Coroutine[Any, Any, T], write_before: float) -> T:
     try:
         return await in_time(question, write_before - asyncio.get_running_loop().time())
     except Exception as error:
-        log.exception("directory_or_temporal_failed")
+        log.exception("database_or_temporal_failed")
         raise NotSent("not_ready") from error
 
 

@@ -1,4 +1,4 @@
-"""What a reservation asks of the directory: is the charger there, and who gets its events.
+"""What a reservation asks of the database: is the charger there, and who gets its events.
 
 These run in the workflow worker. All are safe to repeat.
 """
@@ -9,7 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.subscription import subscription_of
-from berth.database import Directory
+from berth.database import Database
 from berth.deadline import in_time
 from webhooks.outbox import announced
 from workflows.messages import CHARGER_OFFLINE, LookInput, PortView, Route, Subscription
@@ -19,10 +19,10 @@ _LOOK_WITHIN = 3.0  # seconds: less than an attempt has
 
 
 class RouteFinder:
-    """Activities over the directory."""
+    """Activities over the database."""
 
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     @activity.defn(name="WaitForCharger")
     async def wait_for_charger(self, request: Subscription) -> Route:
@@ -31,8 +31,8 @@ class RouteFinder:
         The run is subscribed first, so that a charger that connects meanwhile wakes it.
         Raises ApplicationError of type ChargerOffline.
         """
-        await self._directory.subscriptions.put(subscription_of(request))
-        link = await self._directory.links.route(request.charger_id)
+        await self._database.subscriptions.put(subscription_of(request))
+        link = await self._database.links.route(request.charger_id)
         if link is None:
             raise ApplicationError(
                 f"charger {request.charger_id} is offline",
@@ -46,7 +46,7 @@ class RouteFinder:
         """What the database knows of the charger, and of one of its ports, now. Raises TimeoutError."""
         workflow_id = activity.info().workflow_id or ""
         seen = await in_time(
-            self._directory.chargers.look(look.charger_id, look.port_number, workflow_id), _LOOK_WITHIN
+            self._database.chargers.look(look.charger_id, look.port_number, workflow_id), _LOOK_WITHIN
         )
         if seen is None:
             return PortView(route=None)
@@ -64,8 +64,8 @@ class RouteFinder:
         """End the run's subscription and enter the webhook events that are left; whether there was one."""
         workflow_id = activity.info().workflow_id or ""
         announcing = [announced(one) for one in request.events]
-        if not await self._directory.webhooks.any():
+        if not await self._database.webhooks.any():
             announcing = []
-        return await self._directory.subscriptions.remove(
+        return await self._database.subscriptions.remove(
             workflow_id, request.first_run_id, announcing, generation=request.generation
         )

@@ -10,7 +10,7 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from berth.database import DeliveryTarget, Directory
+from berth.database import Database, DeliveryTarget
 from webhooks.delivery_metrics import WEBHOOK_ATTEMPTS
 from webhooks.sender import Outcome, Sender
 from webhooks.target import receiver_of
@@ -40,8 +40,8 @@ _LONGEST_PAUSE = 600.0  # seconds
 class WebhookDeliverer:
     """The activities DeliverWebhook and GiveUpWebhook. Their results say how the deliveries ended."""
 
-    def __init__(self, directory: Directory, sender: Sender, per_receiver: int = PER_RECEIVER) -> None:
-        self._directory = directory
+    def __init__(self, database: Database, sender: Sender, per_receiver: int = PER_RECEIVER) -> None:
+        self._database = database
         self._sender = sender
         self._per_receiver = per_receiver
         self._under_way: Counter[str] = Counter()
@@ -101,12 +101,12 @@ class WebhookDeliverer:
         """
         if activity.info().attempt == 1:
             return deliveries
-        attempts = await self._directory.deliveries.attempts([one.id for one in deliveries])
+        attempts = await self._database.deliveries.attempts([one.id for one in deliveries])
         return sorted(deliveries, key=lambda one: attempts.get(one.id, 0))
 
     async def _open(self, one: DeliveryRound) -> DeliveryTarget | str:
         """What there is to send, or how the delivery ended."""
-        target = await self._directory.deliveries.target(one.id)
+        target = await self._database.deliveries.target(one.id)
         if target is None:
             return REMOVED
         if target.round != one.round:
@@ -129,12 +129,12 @@ class WebhookDeliverer:
         """Enter what came of an attempt; the delivery's state then."""
         bound = log.bind(webhook_id=target.webhook_id, delivery_id=one.id, event_type=target.event_type)
         if outcome.is_delivered and outcome.status is not None:
-            await self._directory.deliveries.delivered(one.id, one.round, outcome.status)
+            await self._database.deliveries.delivered(one.id, one.round, outcome.status)
             WEBHOOK_ATTEMPTS.labels("delivered").inc()
             bound.info("webhook_delivered", status=outcome.status)
             return "delivered"
         error = outcome.error or "no answer"
-        await self._directory.deliveries.failed(one.id, one.round, outcome.status, error)
+        await self._database.deliveries.failed(one.id, one.round, outcome.status, error)
         WEBHOOK_ATTEMPTS.labels("failed").inc()
         if outcome.status == _GONE:
             return await self._give_up(one, "HTTP 410: the receiver wants no more of it")
@@ -143,11 +143,11 @@ class WebhookDeliverer:
 
     async def _give_up(self, one: DeliveryRound, error: str | None) -> str:
         """End a delivery that has not ended; how it ended then."""
-        if await self._directory.deliveries.give_up(one.id, one.round, error):
+        if await self._database.deliveries.give_up(one.id, one.round, error):
             WEBHOOK_ATTEMPTS.labels("given_up").inc()
             log.warning("webhook_given_up", delivery_id=one.id, error=error)
             return "given_up"
-        target = await self._directory.deliveries.target(one.id)
+        target = await self._database.deliveries.target(one.id)
         if target is None:
             return REMOVED
         return target.state if target.round == one.round else REPLAYED

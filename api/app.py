@@ -1,4 +1,4 @@
-"""The API as one ASGI application: parse, one call to Temporal or the directory, answer."""
+"""The API as one ASGI application: parse, one call to Temporal or the database, answer."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from api.temporal.forwarded_cancels import ForwardedCancels
 from api.temporal.reservation_list import ReservationList
 from api.temporal.reservations_client import Reservations
 from berth import __version__
-from berth.database import Directory
+from berth.database import Database
 from berth.settings import Settings
 
 _PARTS = (reservations, chargers, ocpp_messages, keys, tokens, webhooks)
@@ -69,8 +69,8 @@ def _routes() -> list[BaseRoute]:
 _ROUTES = _routes()
 
 
-def create_app(settings: Settings, client: Client, directory: Directory) -> FastAPI:
-    """The application; it closes neither `client` nor `directory`.
+def create_app(settings: Settings, client: Client, database: Database) -> FastAPI:
+    """The application; it closes neither `client` nor `database`.
 
     A lazy client lets it start while Temporal is down; requests then answer 503. `close` ends it.
     """
@@ -87,13 +87,13 @@ def create_app(settings: Settings, client: Client, directory: Directory) -> Fast
     )
     app.state.services = Services(
         settings,
-        directory,
+        database,
         Reservations(client),
         ReservationList(client),
         ForwardedCancels(client),
         PasswordChanges(client),
         RateLimit(settings),
-        KeyUse(directory),
+        KeyUse(database),
     )
     add_pages(app)
     routes = [part.router.routes for part in (*_PARTS, health)]

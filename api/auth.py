@@ -16,7 +16,7 @@ async def authenticate(request: Request) -> ApiKey:
     if scheme.lower() != "bearer" or not raw_key:
         raise Unauthorized("an API key is required: Authorization: Bearer {api_key}")
     services = await services_of(request)
-    key = await services.directory.keys.authenticate(raw_key)
+    key = await services.database.keys.authenticate(raw_key)
     if key is None:
         raise Unauthorized("this API key is unknown, expired or revoked")
     return key

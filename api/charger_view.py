@@ -1,29 +1,29 @@
-"""Chargers in Flipturn's shape: the directory's record, with who has its ports and who charges there."""
+"""Chargers in Flipturn's shape: the database's record, with who has its ports and who charges there."""
 
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from api.schemas import chargers as schemas
-from berth.database import Charger, Directory, EventSubscription, Port, Transaction
+from berth.database import Charger, Database, EventSubscription, Port, Transaction
 from workflows.messages import PENDING, ReservationState
 
 _PortKey = tuple[int, int | None]
 """Charger id and port number; None = any port of the charger."""
 
 
-async def show(charger: Charger, directory: Directory) -> schemas.Charger:
+async def show(charger: Charger, database: Database) -> schemas.Charger:
     """One charger."""
-    (shown,) = await show_all([charger], directory)
+    (shown,) = await show_all([charger], database)
     return shown
 
 
-async def show_all(chargers: Sequence[Charger], directory: Directory) -> list[schemas.Charger]:
+async def show_all(chargers: Sequence[Charger], database: Database) -> list[schemas.Charger]:
     """Several chargers, by two queries for all of them."""
     charger_ids = [charger.id for charger in chargers]
     subscribed, sessions = await asyncio.gather(
-        directory.subscriptions.of_chargers(charger_ids),
-        directory.transactions.current_of(charger_ids),
+        database.subscriptions.of_chargers(charger_ids),
+        database.transactions.current_of(charger_ids),
     )
     holders = _holders(subscribed)
     return [

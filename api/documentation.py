@@ -13,7 +13,7 @@ ERRORS = {
     413: "The body has more than 64 KiB.",
     429: "More requests in a minute than an API key may make.",
     500: "Something failed on our side; the log knows more under the request's id.",
-    503: "No answer from Temporal or from the directory; the sentence says what is known of the outcome.",
+    503: "No answer from Temporal or from the database; the sentence says what is known of the outcome.",
 }
 
 
@@ -30,7 +30,7 @@ _RETRY_AFTER = {
 _MORE_HEADERS = {401: _CHALLENGE, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
 
 _OF_EVERY_ROUTE = (401, 429, 500, 503)
-"""A key is asked for first; the directory is asked for the key."""
+"""A key is asked for first; the database is asked for the key."""
 
 Responses = dict[int | str, dict[str, Any]]
 

@@ -9,7 +9,7 @@ ApiError
 ├── BodyTooLarge   413
 ├── TooMany        429  more requests than the key may make
 ├── Failed         500  a fault of ours
-└── Unavailable    503  Temporal does not answer, or not now; the directory likewise
+└── Unavailable    503  Temporal does not answer, or not now; the database likewise
 """
 
 import re
@@ -30,7 +30,7 @@ from berth.temporal.codec import UnreadablePayload
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER = 5
-"""Seconds after which a caller may repeat a request that met an unreachable Temporal or directory."""
+"""Seconds after which a caller may repeat a request that met an unreachable Temporal or database."""
 
 
 class ApiError(HTTPException):
@@ -97,7 +97,7 @@ class Failed(ApiError):
 
 
 class Unavailable(ApiError):
-    """Temporal or the directory is away or saturated; the sentence says what is known of the outcome."""
+    """Temporal or the database is away or saturated; the sentence says what is known of the outcome."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -123,7 +123,7 @@ def handle_errors(app: FastAPI, routes: Sequence[APIRoute]) -> None:
 
     app.add_exception_handler(StarletteHTTPException, http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(UnreachableError, _directory_error)
+    app.add_exception_handler(UnreachableError, _database_error)
     app.add_exception_handler(UnreadablePayload, _payload_error)
 
 
@@ -149,10 +149,10 @@ async def _validation_error(_: Request, error: Exception) -> Response:
     return error_response(HTTPStatus.BAD_REQUEST, "; ".join(map(_rule, error.errors())))
 
 
-async def _directory_error(request: Request, error: Exception) -> Response:
-    # A route asks the directory for all that it needs before Temporal hears of the request.
-    log.warning("directory_unreachable", error=str(error))
-    unavailable = Unavailable("the directory does not answer; no charger was asked: repeat the request")
+async def _database_error(request: Request, error: Exception) -> Response:
+    # A route asks the database for all that it needs before Temporal hears of the request.
+    log.warning("database_unreachable", error=str(error))
+    unavailable = Unavailable("the database does not answer; no charger was asked: repeat the request")
     return error_response(unavailable.status_code, unavailable.detail, unavailable.headers)
 
 

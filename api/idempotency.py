@@ -44,7 +44,7 @@ class Asking:
 
     @property
     def name(self) -> str:
-        """What names the request outside the directory, without its words."""
+        """What names the request outside the database, without its words."""
         words = f"{self.api_key_id}\n{self.body_hash}\n{self.key}"
         return hashlib.sha256(words.encode()).hexdigest()[:32]
 
@@ -65,7 +65,7 @@ async def answered_once(
     if not key.isprintable():
         raise BadRequest("Idempotency-Key: must have printable characters only")
     asking = Asking(caller.id, key, _hash(body))
-    recorded = await here.directory.idempotency.find(caller.id, key)
+    recorded = await here.database.idempotency.find(caller.id, key)
     if recorded is not None:
         if recorded.body_hash != asking.body_hash:
             raise Conflict("Idempotency-Key: was used with another body")
@@ -80,7 +80,7 @@ async def answered_once(
 
 async def _record(asking: Asking, response: Response, here: Services) -> None:
     try:
-        await here.directory.idempotency.record(
+        await here.database.idempotency.record(
             asking.api_key_id,
             asking.key,
             asking.body_hash,

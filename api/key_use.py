@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from berth.database import Directory, UnreachableError
+from berth.database import Database, UnreachableError
 
 log = structlog.get_logger(__name__)
 
@@ -19,8 +19,8 @@ WRITTEN_WITHIN = timedelta(seconds=5)
 class KeyUse:
     """The keys that this process has seen; one write for all of them every few seconds at most."""
 
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._noted_at: dict[int, float] = {}
         self._waiting: set[int] = set()
         self._writing: asyncio.Task[None] | None = None
@@ -50,6 +50,6 @@ class KeyUse:
     async def _write(self) -> None:
         key_ids, self._waiting = self._waiting, set()
         try:
-            await self._directory.keys.touch(key_ids)
+            await self._database.keys.touch(key_ids)
         except UnreachableError:
             log.warning("key_use_not_written", keys=len(key_ids))

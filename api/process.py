@@ -12,7 +12,7 @@ import uvicorn
 from temporalio.client import Client
 
 from api.app import close, create_app
-from berth.database import Directory
+from berth.database import Database
 from berth.settings import Settings
 from berth.tls import ServerTls, renewed
 
@@ -34,15 +34,15 @@ def api_tls(settings: Settings) -> ServerTls | None:
     return ServerTls(settings.api_tls_cert, settings.api_tls_key)
 
 
-async def run(settings: Settings, client: Client, directory: Directory, tls: ServerTls | None = None) -> None:
+async def run(settings: Settings, client: Client, database: Database, tls: ServerTls | None = None) -> None:
     """Serve the API until a signal ends it. Run it on uvloop. Raises CannotListen.
 
     With TLS, SIGHUP has its files read anew.
     """
     listener = _listen(settings.api_host, settings.api_port)
     if settings.bootstrap_api_key is not None:
-        await directory.keys.ensure_bootstrap(settings.bootstrap_api_key.get_secret_value())
-    app = create_app(settings, client, directory)
+        await database.keys.ensure_bootstrap(settings.bootstrap_api_key.get_secret_value())
+    app = create_app(settings, client, database)
     config = uvicorn.Config(
         app,
         access_log=False,  # Envelope writes a line for each request

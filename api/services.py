@@ -11,7 +11,7 @@ from api.temporal.charger_password_changes import PasswordChanges
 from api.temporal.forwarded_cancels import ForwardedCancels
 from api.temporal.reservation_list import ReservationList
 from api.temporal.reservations_client import Reservations
-from berth.database import Directory
+from berth.database import Database
 from berth.settings import Settings
 
 
@@ -20,7 +20,7 @@ class Services:
     """The collaborators of one API process."""
 
     settings: Settings
-    directory: Directory
+    database: Database
     reservations: Reservations
     reservation_list: ReservationList
     forwarded_cancels: ForwardedCancels

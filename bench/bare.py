@@ -1,7 +1,7 @@
 """The bare Temporal path, the yardstick: what a reservation costs when nothing but Temporal keeps it.
 
 HTTP → update-with-start → workflow on its own worker → activity on the gateway's queue → websocket → answer.
-Three processes as Berth has them, the same libraries, event loop and converter. It knows no directory, no
+Three processes as Berth has them, the same libraries, event loop and converter. It knows no database, no
 keys, no lost answers, no events and no states.
 
     python -c 'from bench.bare import main; main()' api|worker|gateway [PORT]

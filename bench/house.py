@@ -50,7 +50,7 @@ class House:
 
     @property
     def database_url(self) -> str:
-        """The directory of this house."""
+        """The database of this house."""
         return f"sqlite+aiosqlite:///{self.folder}/berth.db"
 
     def start(self, name: str, command: list[str], **environment: str) -> int:

@@ -43,7 +43,7 @@ METER_VALUES = call_frame(
 AUTHORIZE = call_frame("Authorize", {"idTag": "BENCH-TAG"})
 
 # One hour of charging, with a meter value a minute, less the start and the stop. Each status is another
-# than the one before: the directory has to keep it.
+# than the one before: the database has to keep it.
 MIXTURE = [
     AUTHORIZE,
     *(

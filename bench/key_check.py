@@ -1,4 +1,4 @@
-"""How long does the directory take to tell whose key it is, with few and with many keys?"""
+"""How long does the database take to tell whose key it is, with few and with many keys?"""
 
 import itertools
 import statistics
@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from bench.house import House
 from bench.sides import Side
 from bench.table import Figure
-from berth.database import Directory, migrate_async
+from berth.database import Database, migrate_async
 
 FEW, MANY = 10, 10_000  # keys
 ROUNDS, CHECKS = 7, 1000  # the keys in turn
@@ -29,21 +29,21 @@ async def key_check(house: House, side: Side) -> list[Figure]:
 async def _checks(house: House) -> list[float]:
     """Seconds of one check, with few and with many keys: medians of rounds that take turns."""
     async with AsyncExitStack() as stack:
-        directories: list[tuple[Directory, Iterator[str]]] = []
+        databases: list[tuple[Database, Iterator[str]]] = []
         for count in (FEW, MANY):
             url = f"sqlite+aiosqlite:///{house.folder}/keys-{count}.db"
             await migrate_async(url)
-            directory = await stack.enter_async_context(await Directory.open(url))
-            keys = [(await directory.keys.create(f"key {number}", ["read"]))[0] for number in range(count)]
-            directories.append((directory, itertools.cycle(keys)))
-        rounds = [[await _check(directory, keys) for directory, keys in directories] for _ in range(ROUNDS)]
+            database = await stack.enter_async_context(await Database.open(url))
+            keys = [(await database.keys.create(f"key {number}", ["read"]))[0] for number in range(count)]
+            databases.append((database, itertools.cycle(keys)))
+        rounds = [[await _check(database, keys) for database, keys in databases] for _ in range(ROUNDS)]
     return [statistics.median(seconds) for seconds in zip(*rounds, strict=True)]
 
 
-async def _check(directory: Directory, keys: Iterator[str]) -> float:
+async def _check(database: Database, keys: Iterator[str]) -> float:
     asked = list(itertools.islice(keys, CHECKS))
     started = time.perf_counter()
     for key in asked:
-        if await directory.keys.authenticate(key) is None:
+        if await database.keys.authenticate(key) is None:
             raise RuntimeError("a key that was just made is unknown")
     return (time.perf_counter() - started) / CHECKS

@@ -1,7 +1,7 @@
 """What do encryption, tracing and a webhook cost a reservation?
 
 Berth as it comes and Berth with one thing more switched on run side by side on one Temporal server, each in a
-namespace and with a directory, processes and simulated chargers of its own, and are loaded in turn.
+namespace and with a database, processes and simulated chargers of its own, and are loaded in turn.
 """
 
 import asyncio

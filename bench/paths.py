@@ -11,7 +11,7 @@ from temporalio.client import Client
 from bench.bare import QUEUE as BARE_QUEUE
 from bench.house import BERTH, KEY, House
 from bench.load import Path
-from berth.database import Charger, Directory, migrate_async
+from berth.database import Charger, Database, migrate_async
 from berth.ports import free_port
 from berth.temporal.task_queues import has_pollers
 from cli.up.temporal_cli import find_temporal_cli
@@ -107,13 +107,13 @@ async def start_berth(
     }
     await house.until_listening(api_port)
     await _start_chargers(house, "chargers", fleet, gateway_port)
-    async with await Directory.open(house.database_url) as directory:
-        await directory.keys.ensure_bootstrap(KEY)
+    async with await Database.open(house.database_url) as database:
+        await database.keys.ensure_bootstrap(KEY)
         chargers: list[Charger] = []
         count = fleet.chargers * fleet.ports
 
         async def all_ports_are_known() -> bool:
-            chargers[:] = await directory.chargers.all()
+            chargers[:] = await database.chargers.all()
             return sum(len(charger.ports) for charger in chargers if charger.online) == count
 
         await house.until("all ports", all_ports_are_known)

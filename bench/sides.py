@@ -72,7 +72,7 @@ async def start_api(house: House, name: str, temporal_address: str, rate_limit: 
 
 
 async def _seed(house: House) -> list[Item]:
-    """Leaves `seed.db` and the directory in the house; the seed's items of the list."""
+    """Leaves `seed.db` and the database in the house; the seed's items of the list."""
     with House() as origin:
         temporal = await start_temporal(origin, "seed")
         await migrate_async(origin.database_url)

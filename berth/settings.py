@@ -51,14 +51,14 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         "sqlite+aiosqlite:///var/berth.db",
-        description="The directory: a SQLite file or a PostgreSQL URL. BERTH_VAR moves the default.",
+        description="The database: a SQLite file or a PostgreSQL URL. BERTH_VAR moves the default.",
     )
     var: Path = Field(Path("var"), description="Folder for files of `berth up`.")
     bootstrap_api_key: SecretStr | None = Field(
         None, description="An API key (at least 32 characters) that is created at start."
     )
     unknown_chargers: Literal["refuse", "register"] = Field(
-        "refuse", description="What happens to a charger that is not in the directory."
+        "refuse", description="What happens to a charger that is not in the database."
     )
     open_chargers: bool = Field(False, description="Accept chargers that have no password.")
     unknown_tokens: Literal["accept", "refuse"] = Field(

@@ -25,11 +25,11 @@ from cli.commands import (
 )
 from cli.commands.ending import EXIT_CODES
 
-RESERVATIONS, DIRECTORY, PROCESSES = "Reservations", "Directory", "Processes"
+RESERVATIONS, DATABASE, PROCESSES = "Reservations", "Database", "Processes"
 
 app = typer.Typer(
     help="Reserves charging ports over OCPP 1.6 and 2.0.1, and keeps its word.\n\n"
-    "The commands about reservations and the directory ask the API at BERTH_URL (default: the one on this "
+    "The commands about reservations and the database ask the API at BERTH_URL (default: the one on this "
     "machine) with BERTH_API_KEY (default: the key of `berth up`).",
     epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".",
     no_args_is_help=True,
@@ -71,8 +71,8 @@ for name, group in (
     ("token", tokens.app),
     ("webhook", webhooks.app),
 ):
-    app.add_typer(group, name=name, rich_help_panel=DIRECTORY)
-app.command(rich_help_panel=DIRECTORY)(messages.messages)
+    app.add_typer(group, name=name, rich_help_panel=DATABASE)
+app.command(rich_help_panel=DATABASE)(messages.messages)
 
 for process in (
     processes.up,

@@ -16,7 +16,7 @@ from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from berth.database import Directory, Gateway, SchemaError, UnreachableError
+from berth.database import Database, Gateway, SchemaError, UnreachableError
 from berth.errors import StartError
 from berth.ports import is_taken
 from berth.settings import Settings
@@ -50,7 +50,7 @@ async def examine(settings: Settings) -> list[Finding]:
     """Look at everything. Raises nothing: what cannot be looked at is a finding."""
     findings = [_python(), *_variables(), *_temporal_cli(settings)]
     findings += await _temporal(settings)
-    findings += await _directory(settings)
+    findings += await _database(settings)
     findings.append(await _api(settings))
     findings.append(_gateway(settings))
     return findings
@@ -159,11 +159,11 @@ async def _guarded(subject: str, look: Callable[[], Awaitable[Finding]]) -> Find
         return Finding(subject, "wrong", str(error) or "no answer in time", "look at Temporal's own log")
 
 
-async def _directory(settings: Settings) -> list[Finding]:
+async def _database(settings: Settings) -> list[Finding]:
     try:
-        async with asyncio.timeout(ANSWER_WITHIN), await Directory.open(settings.database_url) as directory:
+        async with asyncio.timeout(ANSWER_WITHIN), await Database.open(settings.database_url) as database:
             well = Finding("database", "ok", "its schema is this release's")
-            return [well, *await _gateways(directory), await _chargers(directory)]
+            return [well, *await _gateways(database), await _chargers(database)]
     except TimeoutError:
         return [Finding("database", "wrong", "does not answer in time", "look at its own log")]
     except SchemaError as error:
@@ -172,8 +172,8 @@ async def _directory(settings: Settings) -> list[Finding]:
         return [Finding("database", "wrong", str(error), "start it, or correct BERTH_DATABASE_URL")]
 
 
-async def _gateways(directory: Directory) -> list[Finding]:
-    known = await directory.links.gateways()
+async def _gateways(database: Database) -> list[Finding]:
+    known = await database.links.gateways()
     # A dead one that holds no charger does no harm; it is forgotten within a day.
     findings = [_process(gateway) for gateway in known if gateway.lives or gateway.chargers]
     if not any(gateway.lives for gateway in known):
@@ -193,8 +193,8 @@ def _process(gateway: Gateway) -> Finding:
     return Finding(subject, "ok", f"{detail}, drains: takes no new commands" if gateway.drains else detail)
 
 
-async def _chargers(directory: Directory) -> Finding:
-    chargers = await directory.chargers.all(limit=10_000)
+async def _chargers(database: Database) -> Finding:
+    chargers = await database.chargers.all(limit=10_000)
     online = sum(charger.online for charger in chargers)
     detail = f"{len(chargers)} known, {online} online"
     if online:

@@ -1,4 +1,4 @@
-"""The processes of Berth, each with the directory and the Temporal client it needs."""
+"""The processes of Berth, each with the database and the Temporal client it needs."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ import structlog
 import uvloop
 from temporalio.client import Client, Interceptor
 
-from berth.database import Directory
+from berth.database import Database
 from berth.errors import StartError
 from berth.ports import require_free
 from berth.settings import Settings
@@ -31,7 +31,7 @@ WAIT_FOR_TEMPORAL = 30.0
 
 DEFAULT_PERSONALITY = "specification"
 
-Work = Callable[[Client, Directory], Awaitable[None]]
+Work = Callable[[Client, Database], Awaitable[None]]
 
 
 def run_api(settings: Settings) -> None:
@@ -48,7 +48,7 @@ def run_api(settings: Settings) -> None:
     set_up_sdk(settings, serve_metrics(settings))
     with tracing("api"):
         connecting = partial(_lazily, interceptors=of_reservations())
-        _run(_with(settings, connecting, lambda client, directory: run(settings, client, directory, tls)))
+        _run(_with(settings, connecting, lambda client, database: run(settings, client, database, tls)))
 
 
 def run_gateway(settings: Settings, gateway_id: str) -> None:
@@ -70,8 +70,8 @@ def run_gateway(settings: Settings, gateway_id: str) -> None:
             _with(
                 settings,
                 _lazily,
-                lambda client, directory: run(
-                    settings, gateway_id, client, directory, tls=tls, interceptors=commands
+                lambda client, database: run(
+                    settings, gateway_id, client, database, tls=tls, interceptors=commands
                 ),
             )
         )
@@ -86,11 +86,11 @@ def run_worker(settings: Settings) -> None:
     from berth.temporal.task_queues import warn_unless_current
     from worker import WorkerProcess
 
-    async def work(client: Client, directory: Directory) -> None:
+    async def work(client: Client, database: Database) -> None:
         if settings.worker_build is not None:
             await warn_unless_current(client, settings.worker_build)
-        process = WorkerProcess(settings, client, directory)
-        async with serving_health(settings, health_app(client, directory, lambda: process.takes_work)):
+        process = WorkerProcess(settings, client, database)
+        async with serving_health(settings, health_app(client, database, lambda: process.takes_work)):
             await process.run()
 
     set_up_logs(settings, "worker")
@@ -179,9 +179,9 @@ def _certificates(*settings: str) -> Iterator[None]:
 
 
 async def _with(settings: Settings, connecting: Callable[[Settings], Awaitable[Client]], work: Work) -> None:
-    async with await Directory.open(settings.database_url) as directory:
-        await check_payload_keys(settings, directory)
-        await work(await connecting(settings), directory)
+    async with await Database.open(settings.database_url) as database:
+        await check_payload_keys(settings, database)
+        await work(await connecting(settings), database)
 
 
 async def _lazily(settings: Settings, *, interceptors: Sequence[Interceptor] = ()) -> Client:

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 import structlog
 from websockets.http11 import Request
 
-from berth.database import Charger, Credentials, Directory
+from berth.database import Charger, Credentials, Database
 from berth.settings import Settings
 from gateway.channel import Channel
 from gateway.gateway_metrics import RefusalReason
@@ -60,10 +60,10 @@ _NOT_ENCRYPTED = Refusal(
 
 
 class Admission:
-    """Checks a charger's URL, and its certificate or password, against the directory."""
+    """Checks a charger's URL, and its certificate or password, against the database."""
 
-    def __init__(self, directory: Directory, settings: Settings) -> None:
-        self._directory = directory
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
         self._settings = settings
         # One that forgot its password does not keep its neighbours out, nor strangers the charger itself
         # where it was before. A charger at an address that is new to us waits with those who guess at it.
@@ -72,7 +72,7 @@ class Admission:
         self._known = KnownNetworks()
 
     async def check(self, request: Request, channel: Channel) -> Charger | Refusal:
-        """The charger that may connect, or why it may not. Raises when the directory fails."""
+        """The charger that may connect, or why it may not. Raises when the database fails."""
         identity = identity_in(request.path)
         if identity is None:
             return Refusal(
@@ -80,17 +80,17 @@ class Admission:
                 HTTPStatus.NOT_FOUND,
                 "connect to /ocpp/<identity>, an identity of 1 to 48 characters",
             )
-        credentials = await self._directory.chargers.credentials(identity)
+        credentials = await self._database.chargers.credentials(identity)
         if credentials is None and self._settings.unknown_chargers == "refuse":
             return _UNKNOWN
         refusal = await self._not_shown(identity, credentials, request, channel)
         if refusal is not None:
             return refusal
         if credentials is None:
-            charger = await self._directory.chargers.register(identity)
+            charger = await self._database.chargers.register(identity)
             log.info("charger_registered", charger_id=charger.id, ocpp_identity=identity)
             return charger
-        known = await self._directory.chargers.by_id(credentials.charger_id)
+        known = await self._database.chargers.by_id(credentials.charger_id)
         return known or _UNKNOWN
 
     async def _not_shown(
@@ -150,7 +150,7 @@ class Admission:
         if newer is None:
             return False
         # A01.FR.03: from now on the older ones open no more.
-        is_current = await self._directory.password_changes.use(credentials.charger_id, newer)
+        is_current = await self._database.password_changes.use(credentials.charger_id, newer)
         if is_current:
             log.info("new_password_used", charger_id=credentials.charger_id, ocpp_identity=identity)
         return is_current

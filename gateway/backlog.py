@@ -1,11 +1,11 @@
-"""How many events wait in the directory, for the metrics: looked up now and then, never by a scrape."""
+"""How many events wait in the database, for the metrics: looked up now and then, never by a scrape."""
 
 import asyncio
 import math
 
 import structlog
 
-from berth.database import Directory
+from berth.database import Database
 from gateway.gateway_metrics import EVENTS_OLDEST_AGE, EVENTS_UNDELIVERED
 
 log = structlog.get_logger(__name__)
@@ -13,11 +13,11 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY = 15.0  # seconds, as often as Prometheus asks by default
 
 
-async def tell_backlog(directory: Directory, every: float = LOOK_EVERY) -> None:
-    """Keep the gauges of undelivered events up to date, for ever; NaN while the directory fails."""
+async def tell_backlog(database: Database, every: float = LOOK_EVERY) -> None:
+    """Keep the gauges of undelivered events up to date, for ever; NaN while the database fails."""
     while True:
         try:
-            backlog = await directory.events.backlog()
+            backlog = await database.events.backlog()
         except Exception:
             log.exception("backlog_unknown")
             EVENTS_UNDELIVERED.set(math.nan)

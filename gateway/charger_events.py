@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from activities.subscription import PORT_RESERVED_BY_OTHER, new_event
-from berth.database import Directory, EventSubscription, NewEvent, StoredEvent
+from berth.database import Database, EventSubscription, NewEvent, StoredEvent
 from workflows.messages import (
     ChargerBooted,
     ChargerConnected,
@@ -35,24 +35,22 @@ WHOLE_CHARGER = 0
 class Outbox:
     """Stores events of one charger's socket for the workflows subscribed to the charger."""
 
-    def __init__(
-        self, charger_id: int, epoch: int, directory: Directory, wake: Callable[[int], None]
-    ) -> None:
+    def __init__(self, charger_id: int, epoch: int, database: Database, wake: Callable[[int], None]) -> None:
         self._charger_id = charger_id
         self._epoch = epoch
-        self._directory = directory
+        self._database = database
         self._wake = wake
         self._is_filled = False
 
     async def subscribers(self) -> list[EventSubscription]:
         """The runs subscribed to this charger."""
-        return await self._directory.subscriptions.of_charger(self._charger_id)
+        return await self._database.subscriptions.of_charger(self._charger_id)
 
     async def put(self, events: Iterable[tuple[EventSubscription, Event]]) -> None:
         """Store all of them or none, each for its subscriber."""
         new = self.written(events)
         if new:
-            await self._directory.events.store_many(new)
+            await self._database.events.store_many(new)
             self.note_stored()
 
     def written(self, events: Iterable[tuple[EventSubscription, Event]]) -> list[NewEvent]:

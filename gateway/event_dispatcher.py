@@ -10,7 +10,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from berth.database import Directory, StoredEvent
+from berth.database import Database, StoredEvent
 from gateway.charger_events import signal_argument
 
 log = structlog.get_logger(__name__)
@@ -28,8 +28,8 @@ _NO_NAMESPACE = "NamespaceNotFoundFailure"
 class Deliverer:
     """Signals the events of this gateway's chargers, and those that no live gateway looks after."""
 
-    def __init__(self, directory: Directory, client: Client) -> None:
-        self._directory = directory
+    def __init__(self, database: Database, client: Client) -> None:
+        self._database = database
         self._client = client
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._woken: set[int] = set()
@@ -50,7 +50,7 @@ class Deliverer:
         """Look for orphans every few seconds, for ever: their gateway died before it delivered them."""
         while True:
             try:
-                for charger_id in await self._directory.events.orphans():
+                for charger_id in await self._database.events.orphans():
                     self.wake(charger_id)
             except Exception:
                 log.exception("orphans_not_found")
@@ -84,7 +84,7 @@ class Deliverer:
             del self._under_way[charger_id]
 
     async def _deliver_waiting(self, charger_id: int) -> None:
-        while events := await self._directory.events.next_of(charger_id, _BATCH):
+        while events := await self._database.events.next_of(charger_id, _BATCH):
             heard: list[int] = []
             try:
                 for event in events:
@@ -92,7 +92,7 @@ class Deliverer:
                     heard.append(event.id)
             finally:
                 if heard:
-                    await self._directory.events.delivered(heard)
+                    await self._database.events.delivered(heard)
 
     async def _signal(self, event: StoredEvent) -> None:
         workflow = self._client.get_workflow_handle(event.workflow_id)

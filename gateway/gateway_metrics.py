@@ -56,7 +56,7 @@ CALL_DURATION = Histogram(
 CALLS_FROM = Counter(
     "berth_calls_from_chargers_total",
     "CALLs of chargers that were answered, by how: `answered`, `NotImplemented`, `InternalError` (the "
-    "directory failed). The action of an unknown one is `other`.",
+    "database failed). The action of an unknown one is `other`.",
     ("action", "outcome"),
 )
 HANDSHAKES_REJECTED = Counter(
@@ -74,8 +74,8 @@ MESSAGES_DROPPED = Counter(
 )
 EVENTS_UNDELIVERED = Gauge(
     "berth_events_undelivered",
-    "Events in the directory that no workflow has heard yet, of all gateways: every gateway shows the same, "
-    "so take the greatest. NaN while the directory fails.",
+    "Events in the database that no workflow has heard yet, of all gateways: every gateway shows the same, "
+    "so take the greatest. NaN while the database fails.",
 )
 EVENTS_OLDEST_AGE = Gauge(
     "berth_events_oldest_age_seconds",

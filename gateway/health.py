@@ -5,5 +5,5 @@ from datetime import timedelta
 LIVE, READY = "/health/live", "/health/ready"
 """The same paths as the API's. Ready says whether a charger that connects now may be let in."""
 
-DIRECTORY_WITHIN = timedelta(seconds=2)
+DATABASE_WITHIN = timedelta(seconds=2)
 """It can be asked about chargers then; Temporal may be away, and chargers are served all the same."""

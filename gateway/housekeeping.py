@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from berth.database import Directory
+from berth.database import Database
 
 log = structlog.get_logger(__name__)
 
@@ -21,21 +21,21 @@ _EVERY = 3600.0  # seconds, more or less, so that gateways started together part
 _FIRST_AFTER = 300.0  # so that one that restarts often does it too
 
 
-async def keep_house(directory: Directory, every: float = _EVERY, first_after: float = _FIRST_AFTER) -> None:
+async def keep_house(database: Database, every: float = _EVERY, first_after: float = _FIRST_AFTER) -> None:
     """Sweep again and again, for ever."""
     await asyncio.sleep(_jittered(first_after))
     while True:
-        await sweep(directory)
+        await sweep(database)
         await asyncio.sleep(_jittered(every))
 
 
-async def sweep(directory: Directory) -> None:
+async def sweep(database: Database) -> None:
     """Delete what is old, once; what fails is tried again with the next sweep."""
-    await _delete("messages", lambda: directory.messages.prune(MESSAGES_KEPT))
-    await _delete("live_reservations", directory.subscriptions.prune)
-    await _delete("idempotency", lambda: directory.idempotency.prune(ANSWERS_KEPT))
-    await _delete("webhook_deliveries", lambda: directory.deliveries.prune(WEBHOOK_DELIVERIES_KEPT))
-    await _delete("gateways", directory.links.prune)
+    await _delete("messages", lambda: database.messages.prune(MESSAGES_KEPT))
+    await _delete("live_reservations", database.subscriptions.prune)
+    await _delete("idempotency", lambda: database.idempotency.prune(ANSWERS_KEPT))
+    await _delete("webhook_deliveries", lambda: database.deliveries.prune(WEBHOOK_DELIVERIES_KEPT))
+    await _delete("gateways", database.links.prune)
 
 
 async def _delete(what: str, prune: Callable[[], Awaitable[int]]) -> None:

@@ -106,7 +106,7 @@ class InboundCalls:
             payload = await handler(self._reports, call.payload)
             schemas.check(self._wire.dialect.version, call.action, "response", payload)
         except Exception:
-            # In practice the directory: the charger may try again, and must be answered whatever happened.
+            # In practice the database: the charger may try again, and must be answered whatever happened.
             self._wire.log().exception("call_failed", action=call.action)
             return CallError(call.message_id, "InternalError", "the message could not be stored")
         return CallResult(call.message_id, payload)

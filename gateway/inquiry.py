@@ -10,7 +10,7 @@ from datetime import timedelta
 import structlog
 
 from berth.charger_link import InDoubt, NotSent
-from berth.database import Capabilities, Directory
+from berth.database import Capabilities, Database
 from gateway.registry import Registry
 from gateway.session import ChargerSession
 
@@ -27,9 +27,9 @@ class Inquirer:
     """Asks the chargers of this gateway, each at most once an hour, or when its firmware is new."""
 
     def __init__(
-        self, directory: Directory, registry: Registry, inquire_after: timedelta = INQUIRE_AFTER
+        self, database: Database, registry: Registry, inquire_after: timedelta = INQUIRE_AFTER
     ) -> None:
-        self._directory = directory
+        self._database = database
         self._registry = registry
         self._inquire_after = inquire_after.total_seconds()
         self._under_way: dict[int, asyncio.Task[None]] = {}
@@ -54,7 +54,7 @@ class Inquirer:
                 if session is None or await self._has_settled(session):
                     return
         except Exception:
-            # In practice the directory; the charger's next boot or connection begins anew.
+            # In practice the database; the charger's next boot or connection begins anew.
             log.exception("capabilities_not_asked", charger_id=charger_id)
         finally:
             del self._under_way[charger_id]
@@ -63,7 +63,7 @@ class Inquirer:
         """Whether there is nothing more to ask of this charger."""
         if not session.is_ready:
             return False
-        if not await self._directory.capabilities.is_due(session.charger_id):
+        if not await self._database.capabilities.is_due(session.charger_id):
             return True
         try:
             said = await session.inquire()
@@ -71,7 +71,7 @@ class Inquirer:
             return False
         except InDoubt:
             said = Capabilities()
-        await self._directory.capabilities.said(session.charger_id, said)
+        await self._database.capabilities.said(session.charger_id, said)
         log.info(
             "capabilities_asked",
             charger_id=session.charger_id,

@@ -41,7 +41,7 @@ class _OpenCall:
 class OutboundCalls:
     """What Berth asks of the charger.
 
-    `owns` asks the directory whether this is still the charger's newest socket; `close` closes a socket that
+    `owns` asks the database whether this is still the charger's newest socket; `close` closes a socket that
     is not, or that nobody answers on.
     """
 
@@ -152,7 +152,7 @@ class OutboundCalls:
         except TimeoutError as error:
             raise NotSent("too_late") from error
         except Exception as error:
-            self._wire.log().exception("directory_failed")
+            self._wire.log().exception("database_failed")
             raise NotSent("not_ready") from error
         if self._has_ended or not self._wire.is_open:
             raise NotSent("socket_closed")

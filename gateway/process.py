@@ -18,7 +18,7 @@ from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
 from activities.charger_commands import ChargerCommands
-from berth.database import Directory
+from berth.database import Database
 from berth.settings import Settings
 from berth.temporal.client import connect
 from berth.tls import renewed
@@ -43,7 +43,7 @@ DRAIN = timedelta(seconds=45)
 """How long running activities may take after a stop: longer than a charger has for its answer."""
 
 _COMMANDS_AT_ONCE = 2000
-_HEARTBEAT_EVERY = 5.0  # seconds; the directory takes us for dead after 15
+_HEARTBEAT_EVERY = 5.0  # seconds; the database takes us for dead after 15
 _RETRY_AFTER = 2.0
 _WITHDRAW_WITHIN = 3.0
 _COMMANDS_UNDER_WAY = 1.0  # seconds from a look at the route to the activity that was sent there
@@ -53,7 +53,7 @@ async def run(
     settings: Settings,
     gateway_id: str,
     client: Client,
-    directory: Directory,
+    database: Database,
     *,
     stop: asyncio.Event | None = None,
     tls: GatewayTls | None = None,
@@ -69,12 +69,12 @@ async def run(
     incarnation = secrets.token_hex(6)
     queue = gateway_queue(gateway_id, incarnation)
     registry = Registry()
-    messages = MessageLog(directory.messages.write)
-    deliverer = Deliverer(directory, client)
-    presence = ChargerPresence(directory, Announcer(directory))
+    messages = MessageLog(database.messages.write)
+    deliverer = Deliverer(database, client)
+    presence = ChargerPresence(database, Announcer(database))
     server = GatewayServer(
         settings,
-        directory,
+        database,
         incarnation=incarnation,
         queue=queue,
         registry=registry,
@@ -94,26 +94,26 @@ async def run(
         )
 
     _show(registry, deliverer, messages)
-    await directory.links.start(incarnation, gateway_id, queue)
+    await database.links.start(incarnation, gateway_id, queue)
     with _stopped_by_signals(stop), renewed(tls):
         try:
             await server.start()
             background = [
-                asyncio.create_task(_beat(directory, presence, incarnation, gateway_id, queue)),
+                asyncio.create_task(_beat(database, presence, incarnation, gateway_id, queue)),
                 asyncio.create_task(deliverer.sweep()),
                 asyncio.create_task(messages.run()),
-                asyncio.create_task(keep_house(directory)),
+                asyncio.create_task(keep_house(database)),
                 asyncio.create_task(tell_load(look, settings.load_log_interval)),
             ]
             if settings.metrics_port:
-                background.append(asyncio.create_task(tell_backlog(directory)))
+                background.append(asyncio.create_task(tell_backlog(database)))
             last_call = asyncio.Event()
             worker = asyncio.create_task(
                 _work(
                     client,
                     settings,
                     queue,
-                    ChargerCommands(registry, directory, deliverer.wake),
+                    ChargerCommands(registry, database, deliverer.wake),
                     interceptors,
                     last_call,
                 )
@@ -123,7 +123,7 @@ async def run(
             finally:
                 log.info("gateway_draining", charger_count=len(registry))
                 server.refuse_new()
-                await _withdraw(directory, incarnation)
+                await _withdraw(database, incarnation)
                 if len(registry):
                     await asyncio.sleep(_COMMANDS_UNDER_WAY)
                 last_call.set()
@@ -132,7 +132,7 @@ async def run(
                 await _cancelled(background)
         finally:
             await deliverer.stop()
-            await _sign_off(directory, incarnation, messages, presence)
+            await _sign_off(database, incarnation, messages, presence)
 
 
 def _show(registry: Registry, deliverer: Deliverer, messages: MessageLog) -> None:
@@ -145,15 +145,15 @@ def _show(registry: Registry, deliverer: Deliverer, messages: MessageLog) -> Non
 
 
 async def _beat(
-    directory: Directory, presence: ChargerPresence, incarnation: str, gateway_id: str, queue: str
+    database: Database, presence: ChargerPresence, incarnation: str, gateway_id: str, queue: str
 ) -> None:
-    """Tell the directory every few seconds that our sockets are live."""
+    """Tell the database every few seconds that our sockets are live."""
     while True:
         try:
-            heartbeat = await directory.links.heartbeat(incarnation)
+            heartbeat = await database.links.heartbeat(incarnation)
             if heartbeat is None:
                 # Forgotten while the database was restored or we were asleep for a day.
-                await directory.links.start(incarnation, gateway_id, queue)
+                await database.links.start(incarnation, gateway_id, queue)
             elif heartbeat.loss_was_told:
                 log.warning("gateway_was_taken_for_dead")
                 await presence.back_with(incarnation)
@@ -215,25 +215,25 @@ async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _withdraw(directory: Directory, incarnation: str) -> None:
+async def _withdraw(database: Database, incarnation: str) -> None:
     """Have new commands wait for the chargers' next gateway: here they would wait for nobody."""
     try:
         async with asyncio.timeout(_WITHDRAW_WITHIN):
-            await directory.links.drain(incarnation)
+            await database.links.drain(incarnation)
     except Exception:
         # Those commands lose the few seconds until Temporal finds nobody on our queue.
         log.exception("gateway_not_withdrawn")
 
 
 async def _sign_off(
-    directory: Directory, incarnation: str, messages: MessageLog, presence: ChargerPresence
+    database: Database, incarnation: str, messages: MessageLog, presence: ChargerPresence
 ) -> None:
     try:
         await presence.leave_with(incarnation)
     except Exception:
         log.exception("gateway_end_not_announced")
     try:
-        await directory.links.stop(incarnation)
+        await database.links.stop(incarnation)
         await messages.flush()
     except Exception:
         # Others find out by our missing heartbeat.

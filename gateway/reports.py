@@ -1,6 +1,6 @@
 """What one charger reports, in Berth's own words: written to the database, passed on to workflows.
 
-Handlers of both OCPP versions translate into these calls. A failing directory raises; nothing else does.
+Handlers of both OCPP versions translate into these calls. A failing database raises; nothing else does.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ import structlog
 from berth.database import (
     Capabilities,
     Charger,
-    Directory,
+    Database,
     EventSubscription,
     NewEvent,
     ReportedStart,
@@ -108,7 +108,7 @@ class ChargerReports:
     def __init__(
         self,
         charger: Charger,
-        directory: Directory,
+        database: Database,
         settings: Settings,
         outbox: Outbox,
         known: Iterable[PortReport] = (),
@@ -117,7 +117,7 @@ class ChargerReports:
     ) -> None:
         self.charger_id = charger.id
         self.outbox = outbox
-        self._directory = directory
+        self._database = database
         self._settings = settings
         self._facts = (charger.manufacturer, charger.model, charger.serial_number, charger.firmware_version)
         self._has_absurd_ports = False
@@ -137,7 +137,7 @@ class ChargerReports:
         """BootNotification: keep its facts, send it to every subscriber."""
         facts = (manufacturer or "", model or "", serial_number, firmware_version)
         if facts != self._facts:
-            await self._directory.chargers.set_identity_facts(self.charger_id, *facts)
+            await self._database.chargers.set_identity_facts(self.charger_id, *facts)
             self._facts = facts
             self._showed = Capabilities()
         booted = ChargerBooted(at=_now())
@@ -149,7 +149,7 @@ class ChargerReports:
         """An answer to a command proves what the charger can do; a repeat is not written again."""
         showed = self._showed.updated(capabilities)
         if showed != self._showed:
-            await self._directory.capabilities.showed(self.charger_id, capabilities)
+            await self._database.capabilities.showed(self.charger_id, capabilities)
             self._showed = showed
 
     async def port_status(self, report: PortReport) -> None:
@@ -179,7 +179,7 @@ class ChargerReports:
     async def _unchanged(self, port_number: int) -> None:
         """Nothing is written for a status that is known, and looked up only for those who get it."""
         concerned = events.of_port(await self.outbox.subscribers(), port_number)
-        status = await self._directory.chargers.status_of(self.charger_id, port_number) if concerned else None
+        status = await self._database.chargers.status_of(self.charger_id, port_number) if concerned else None
         if status is not None:
             event = PortStatusChanged(at=_now(), port_number=port_number, before=status, status=status)
             await self.outbox.put([(subscriber, event) for subscriber in concerned])
@@ -201,7 +201,7 @@ class ChargerReports:
             told[:] = self.outbox.written((subscriber, event) for subscriber in concerned)
             return told
 
-        change = await self._directory.chargers.record_status(
+        change = await self._database.chargers.record_status(
             self.charger_id,
             report.port_number,
             report.connector_id,
@@ -232,7 +232,7 @@ class ChargerReports:
         """
         if not id_tag:
             return TokenVerdict(INVALID)
-        listed = await self._directory.tokens.by_id_tag(id_tag)
+        listed = await self._database.tokens.by_id_tag(id_tag)
         listed_parent = listed.parent_id_tag if listed else None
         if listed is not None and listed.status == BLOCKED:
             return TokenVerdict(BLOCKED, listed_parent)
@@ -286,7 +286,7 @@ class ChargerReports:
             )
             return attributed_to, told
 
-        transaction_id = await self._directory.transactions.start(
+        transaction_id = await self._database.transactions.start(
             self.charger_id,
             report.port_number,
             report.id_tag,
@@ -304,7 +304,7 @@ class ChargerReports:
     async def transaction_ended(self, report: TransactionEndReport) -> None:
         """A transaction is over; also one Berth never heard the start of."""
         now = _now()
-        known = await self._directory.transactions.end(
+        known = await self._database.transactions.end(
             self.charger_id,
             ended_at=report.ended_at or now,
             transaction_id=report.transaction_id,
@@ -328,7 +328,7 @@ class ChargerReports:
 
     async def known_transaction(self, ocpp_transaction_id: str) -> Transaction | None:
         """A 2.0.1 transaction, running or ended; only its first event says where it takes place."""
-        return await self._directory.transactions.of_charger_by_own_id(self.charger_id, ocpp_transaction_id)
+        return await self._database.transactions.of_charger_by_own_id(self.charger_id, ocpp_transaction_id)
 
     async def reservation_ended(self, reservation_id: int, status: str) -> None:
         """ReservationStatusUpdate: the charger itself ended a reservation."""

@@ -1,6 +1,6 @@
 """The websocket server that chargers connect to.
 
-Who may connect is settled before the upgrade; then each socket gets a session, and the directory is told
+Who may connect is settled before the upgrade; then each socket gets a session, and the database is told
 which gateway holds it. The newest socket of a charger wins.
 """
 
@@ -18,7 +18,7 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from berth.database import Charger, Directory
+from berth.database import Charger, Database
 from berth.settings import Settings
 from gateway.admission import Admission, Refusal
 from gateway.call_log import MessageLog
@@ -26,7 +26,7 @@ from gateway.channel import Channel, channel_of
 from gateway.charger_events import Outbox
 from gateway.gateway_metrics import HANDSHAKES_REJECTED
 from gateway.gateway_tls import GatewayTls
-from gateway.health import DIRECTORY_WITHIN, LIVE, READY
+from gateway.health import DATABASE_WITHIN, LIVE, READY
 from gateway.inquiry import INQUIRE_AFTER, Inquirer
 from gateway.ocpp16 import OCPP16
 from gateway.ocpp201 import OCPP201
@@ -85,7 +85,7 @@ class GatewayServer:
     def __init__(
         self,
         settings: Settings,
-        directory: Directory,
+        database: Database,
         *,
         incarnation: str,
         queue: str,
@@ -99,7 +99,7 @@ class GatewayServer:
         max_connections: int = _MAX_CONNECTIONS,
     ) -> None:
         self._settings = settings
-        self._directory = directory
+        self._database = database
         self._incarnation = incarnation
         self._queue = queue
         self._registry = registry
@@ -109,8 +109,8 @@ class GatewayServer:
         self._tls = tls
         self._boot_wait = boot_wait
         self._max_connections = max_connections
-        self._admission = Admission(directory, settings)
-        self._inquirer = Inquirer(directory, registry, inquire_after)
+        self._admission = Admission(database, settings)
+        self._inquirer = Inquirer(database, registry, inquire_after)
         self._is_draining = False
         self._server: Server | None = None
 
@@ -192,8 +192,8 @@ class GatewayServer:
             return "the gateway restarts"
         if len(self._registry) >= self._max_connections:
             return "too many connections"
-        reachable = await self._directory.is_reachable(DIRECTORY_WITHIN)
-        return None if reachable else "the directory does not answer"
+        reachable = await self._database.is_reachable(DATABASE_WITHIN)
+        return None if reachable else "the database does not answer"
 
     def _house_rules(self, request: Request) -> Refusal | None:
         if self._is_draining:
@@ -219,7 +219,7 @@ class GatewayServer:
             return await self._admission.check(request, channel)
         except Exception:
             log.exception("admission_failed")
-            return Refusal("directory_down", HTTPStatus.SERVICE_UNAVAILABLE, "the directory does not answer")
+            return Refusal("directory_down", HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer")
 
     async def _serve(self, connection: ServerConnection) -> None:
         charger = connection.charger if isinstance(connection, _ChargerSocket) else None
@@ -227,7 +227,7 @@ class GatewayServer:
         if charger is None or dialect is None:
             raise RuntimeError("a socket was opened without admission")
         connecting_at = datetime.now(UTC)
-        taken = await self._directory.links.take(charger.id, self._incarnation, dialect.subprotocol)
+        taken = await self._database.links.take(charger.id, self._incarnation, dialect.subprotocol)
         epoch = taken.epoch
         session = ChargerSession(
             connection,
@@ -236,15 +236,15 @@ class GatewayServer:
             dialect=dialect,
             reports=ChargerReports(
                 charger,
-                self._directory,
+                self._database,
                 self._settings,
-                Outbox(charger.id, epoch, self._directory, self._wake),
+                Outbox(charger.id, epoch, self._database, self._wake),
                 _known_ports(charger) if dialect is OCPP16 else (),
                 self._outage_before(connecting_at, taken.outage),
                 on_boot=lambda: self._inquirer.ask_soon(charger.id),
             ),
             messages=self._messages,
-            owns=lambda: self._directory.links.owns(charger.id, epoch),
+            owns=lambda: self._database.links.owns(charger.id, epoch),
             on_ready=partial(self._make_ready, is_unknown=charger.capabilities.reservations is None),
             has_booted_before=charger.model is not None,
             boot_wait=self._boot_wait,
@@ -282,7 +282,7 @@ class GatewayServer:
         session.is_ready = True
         while True:
             try:
-                if not await self._directory.links.mark_ready(session.charger_id, session.epoch):
+                if not await self._database.links.mark_ready(session.charger_id, session.epoch):
                     session.close(CloseCode.NORMAL_CLOSURE, "replaced by a newer connection")
                     return
                 session.was_ready = True
@@ -305,7 +305,7 @@ class GatewayServer:
                 await asyncio.sleep(_RETRY_AFTER)
 
     async def _tell_connected(self, session: ChargerSession) -> None:
-        outbox = Outbox(session.charger_id, session.epoch, self._directory, self._wake)
+        outbox = Outbox(session.charger_id, session.epoch, self._database, self._wake)
         connected = ChargerConnected(
             at=datetime.now(UTC), route=Route(queue=self._queue, epoch=session.epoch)
         )
@@ -317,7 +317,7 @@ class GatewayServer:
         try:
             if session.was_ready:
                 await self._presence.went(session.charger_id, session.epoch)
-            await self._directory.links.release(session.charger_id, session.epoch)
+            await self._database.links.release(session.charger_id, session.epoch)
         except Exception:
             # The charger is gone all the same; its next socket, or our end, clears the row and tells of it.
             log.exception("link_not_released", charger_id=session.charger_id)

@@ -42,7 +42,7 @@ _NOTING_TIMEOUT = 2.0  # seconds an answer to a command may wait for what it sho
 class ChargerSession:
     """A socket with its protocol state; the `ChargerLink` of the activities.
 
-    `owns` asks the directory whether this is still the charger's newest socket. `on_ready` is awaited once,
+    `owns` asks the database whether this is still the charger's newest socket. `on_ready` is awaited once,
     when the charger takes commands: after its BootNotification is answered, or `boot_wait` after the start
     for a charger that has booted before, or that speaks as an accepted one.
     """

@@ -1,4 +1,4 @@
-"""What every tier of tests shares: a clean environment, the Temporal tool, a directory to copy."""
+"""What every tier of tests shares: a clean environment, the Temporal tool, a database to copy."""
 
 import os
 import subprocess
@@ -79,7 +79,7 @@ def temporal_cli() -> Path:
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with the schema, to copy."""
-    file = tmp_path_factory.mktemp("directory") / "template.db"
+    file = tmp_path_factory.mktemp("database") / "template.db"
     migrate(f"sqlite+aiosqlite:///{file}")
     return file
 

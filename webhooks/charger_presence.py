@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from berth.database import Announced, Directory, Presence
+from berth.database import Announced, Database, Presence
 from webhooks.outbox import Announcer
 from workflows.webhook_events import EventType, charger_event_id, event_body
 
@@ -10,37 +10,37 @@ from workflows.webhook_events import EventType, charger_event_id, event_body
 class ChargerPresence:
     """Tells of sockets that became ready, and of their ends. Safe to repeat, like all announcing."""
 
-    def __init__(self, directory: Directory, announcer: Announcer) -> None:
-        self._directory = directory
+    def __init__(self, database: Database, announcer: Announcer) -> None:
+        self._database = database
         self._announcer = announcer
 
     async def came(self, charger_id: int, epoch: int) -> None:
         """The charger's socket became ready."""
-        if await self._directory.webhooks.any():
-            await self._tell(await self._directory.presences.came(charger_id, epoch))
+        if await self._database.webhooks.any():
+            await self._tell(await self._database.presences.came(charger_id, epoch))
 
     async def went(self, charger_id: int, epoch: int) -> None:
         """The charger's socket, which was ready, ended. Before its link is released: a crash between the two
         is then found by who looks for lost gateways.
         """
-        if await self._directory.webhooks.any():
-            await self._tell(await self._directory.presences.went(charger_id, epoch))
+        if await self._database.webhooks.any():
+            await self._tell(await self._database.presences.went(charger_id, epoch))
 
     async def leave_with(self, incarnation: str) -> None:
         """A gateway is about to stop, with all its sockets."""
-        if await self._directory.webhooks.any():
-            await self._tell(await self._directory.presences.leaving_with(incarnation))
+        if await self._database.webhooks.any():
+            await self._tell(await self._database.presences.leaving_with(incarnation))
 
     async def look_for_lost(self) -> None:
         """Tell of the chargers whose gateway is silent, once for each gateway."""
-        if not await self._directory.webhooks.any():
+        if not await self._database.webhooks.any():
             return
-        for incarnation in await self._directory.presences.lost_gateways():
-            await self._directory.presences.lose(incarnation, partial(_announced, is_late=True))
+        for incarnation in await self._database.presences.lost_gateways():
+            await self._database.presences.lose(incarnation, partial(_announced, is_late=True))
 
     async def back_with(self, incarnation: str) -> None:
         """A gateway lives whose loss was told: tell that its chargers are there."""
-        await self._directory.presences.find(incarnation, _announced)
+        await self._database.presences.find(incarnation, _announced)
 
     async def _tell(self, presences: list[Presence]) -> None:
         await self._announcer.tell([_announced(one) for one in presences])

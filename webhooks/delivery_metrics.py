@@ -11,7 +11,7 @@ WEBHOOK_ATTEMPTS = Counter(
 WEBHOOKS_PENDING = Gauge(
     "berth_webhook_deliveries_pending",
     "Deliveries that have not ended, of all workers: every worker shows the same, so take the greatest. NaN "
-    "while the directory fails.",
+    "while the database fails.",
 )
 WEBHOOKS_OLDEST_AGE = Gauge(
     "berth_webhook_oldest_pending_age_seconds",

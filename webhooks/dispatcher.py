@@ -13,7 +13,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from berth.database import Directory, DueDelivery
+from berth.database import Database, DueDelivery
 from webhooks.delivery_metrics import WEBHOOKS_OLDEST_AGE, WEBHOOKS_PENDING
 from workflows.names import WEBHOOKS_QUEUE, webhook_delivery_workflow_id
 from workflows.webhook_delivery import LARGEST_BATCH, DeliveryRound, DeliveryStart, WebhookDeliveryWorkflow
@@ -30,8 +30,8 @@ _STARTED_AT_ONCE = 10
 class Dispatcher:
     """Starts deliveries, for ever."""
 
-    def __init__(self, directory: Directory, client: Client, task_queue: str = WEBHOOKS_QUEUE) -> None:
-        self._directory = directory
+    def __init__(self, database: Database, client: Client, task_queue: str = WEBHOOKS_QUEUE) -> None:
+        self._database = database
         self._client = client
         self._task_queue = task_queue
 
@@ -46,7 +46,7 @@ class Dispatcher:
                     counted_at = time.monotonic()
                     await self._count()
             except Exception as error:
-                # Temporal or the directory is away; rows wait for as long as it takes.
+                # Temporal or the database is away; rows wait for as long as it takes.
                 log.warning("webhooks_not_dispatched", error=repr(error))
                 WEBHOOKS_PENDING.set(math.nan)
                 WEBHOOKS_OLDEST_AGE.set(math.nan)
@@ -56,7 +56,7 @@ class Dispatcher:
 
     async def start_due(self) -> list[DueDelivery]:
         """Start what is due now, in batches; what was started."""
-        due = await self._directory.deliveries.due(_TAKEN_AT_ONCE)
+        due = await self._database.deliveries.due(_TAKEN_AT_ONCE)
         slots = asyncio.Semaphore(_STARTED_AT_ONCE)
         started: list[DueDelivery] = []
 
@@ -70,7 +70,7 @@ class Dispatcher:
                 for batch in _batches(due):
                     group.create_task(start(batch))
         finally:
-            await self._directory.deliveries.started(started)
+            await self._database.deliveries.started(started)
         return due
 
     async def _start(self, batch: list[DueDelivery]) -> None:
@@ -93,7 +93,7 @@ class Dispatcher:
                 return
 
     async def _count(self) -> None:
-        backlog = await self._directory.deliveries.backlog()
+        backlog = await self._database.deliveries.backlog()
         WEBHOOKS_PENDING.set(backlog.count)
         WEBHOOKS_OLDEST_AGE.set(backlog.oldest_age.total_seconds())
 

@@ -9,7 +9,7 @@ import time
 
 import structlog
 
-from berth.database import HEARTBEAT_LIFETIME, Directory
+from berth.database import HEARTBEAT_LIFETIME, Database
 from webhooks.charger_presence import ChargerPresence
 
 log = structlog.get_logger(__name__)
@@ -18,17 +18,17 @@ _LOOK_EVERY = 5.0
 
 
 async def watch_for_losses(
-    directory: Directory,
+    database: Database,
     presence: ChargerPresence,
     every: float = _LOOK_EVERY,
     steady_for: float = HEARTBEAT_LIFETIME.total_seconds(),
 ) -> None:
-    """Tell of lost chargers, for ever; only while the directory has answered for `steady_for` seconds."""
+    """Tell of lost chargers, for ever; only while the database has answered for `steady_for` seconds."""
     steady_since = answered_at = time.time()  # not the monotonic clock, which stands still in a sleep
     while True:
         await asyncio.sleep(every)
         try:
-            await directory.ping()
+            await database.ping()
             now = time.time()
             if not 0 <= now - answered_at < 2 * every:
                 steady_since = now

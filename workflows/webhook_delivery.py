@@ -23,14 +23,14 @@ _LAST_WORD_WITHIN = timedelta(seconds=30)
 
 
 class DeliveryRound(Record):
-    """A row in the directory, and how often it was replayed."""
+    """A row in the database, and how often it was replayed."""
 
     id: int
     round: int = 0
 
 
 class DeliveryStart(Record):
-    """Input of `WebhookDeliveryWorkflow.run`, and of its activities: rows in the directory, and no more.
+    """Input of `WebhookDeliveryWorkflow.run`, and of its activities: rows in the database, and no more.
 
     They are of one webhook; `patience` is not as long in tests.
     """

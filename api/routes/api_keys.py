@@ -32,7 +32,7 @@ Admin = Annotated[ApiKey, Depends(allowed("admin"))]
 async def list_all(caller: Admin, here: Here, asked: ThisPage) -> Response:
     """What is known of the keys in the scope of yours, oldest first; revoked and expired ones too."""
     after_id = asked.after_id or 0
-    found = [key for key in await here.directory.keys.all() if key.id > after_id and is_within(key, caller)]
+    found = [key for key in await here.database.keys.all() if key.id > after_id and is_within(key, caller)]
     page, pagination = asked.cut(found, lambda key: key.id)
     return written(Page(data=[_shown(key) for key in page], pagination=pagination))
 
@@ -55,7 +55,7 @@ async def add(body: NewKeyBody, caller: Admin, here: Here) -> Response:
         raise Forbidden("chargerIds: must lie within the chargers of your API key")
     if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
         raise BadRequest("expiresAt: must be in the future")
-    raw_key, key = await here.directory.keys.create(
+    raw_key, key = await here.database.keys.create(
         body.name, body.rights, site_ids, charger_ids, bool(body.flipturn), body.expires_at
     )
     return answer(schemas.NewKey(**_shown(key).model_dump(), key=raw_key), 201)
@@ -70,10 +70,10 @@ async def add(body: NewKeyBody, caller: Admin, here: Here) -> Response:
 )
 async def revoke(key_id: KeyIdInPath, caller: Admin, here: Here) -> Response:
     """It ends at once and for good; the list goes on showing it. To revoke it again changes nothing."""
-    key = await here.directory.keys.by_id(key_id)
+    key = await here.database.keys.by_id(key_id)
     if key is None or not is_within(key, caller):
         raise NotFound(f"id: there is no API key {key_id}")
-    await here.directory.keys.revoke(key_id)
+    await here.database.keys.revoke(key_id)
     return Response(status_code=204)
 
 

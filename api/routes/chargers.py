@@ -60,10 +60,10 @@ async def add(body: NewChargerBody, key: Admin, here: Here) -> Response:
         security_profile=body.security_profile,
     )
     try:
-        charger = await here.directory.chargers.add(new)
+        charger = await here.database.chargers.add(new)
     except AlreadyExists as error:
         raise Conflict(f"{camel(error.field)}: is taken") from error
-    shown = await show(charger, here.directory)
+    shown = await show(charger, here.database)
     return answer(shown, 201, {"Location": f"/api/chargers/{charger.id}"})
 
 
@@ -76,11 +76,11 @@ async def add(body: NewChargerBody, key: Admin, here: Here) -> Response:
 )
 async def list_all(key: Reader, here: Here, asked: ThisPage) -> Response:
     """The chargers in the key's scope, by id."""
-    found = await here.directory.chargers.all(
+    found = await here.database.chargers.all(
         key.site_ids, key.charger_ids, limit=asked.limit + 1, after_id=asked.after_id or 0
     )
     page, pagination = asked.cut(found, lambda charger: charger.id)
-    return written(Page(data=await show_all(page, here.directory), pagination=pagination))
+    return written(Page(data=await show_all(page, here.database), pagination=pagination))
 
 
 @router.get(
@@ -92,9 +92,9 @@ async def list_all(key: Reader, here: Here, asked: ThisPage) -> Response:
 )
 async def by_external_id(external_id: ExternalIdInPath, key: Reader, here: Here) -> Response:
     """The charger with this id in your books."""
-    charger = await here.directory.chargers.by_external_id(external_id)
+    charger = await here.database.chargers.by_external_id(external_id)
     seen = _seen(charger, f"externalId: there is no charger {external_id}", key)
-    return answer(await show(seen, here.directory))
+    return answer(await show(seen, here.database))
 
 
 @router.get(
@@ -106,9 +106,9 @@ async def by_external_id(external_id: ExternalIdInPath, key: Reader, here: Here)
 )
 async def by_ocpp_id(ocpp_identity: OcppIdInPath, key: Reader, here: Here) -> Response:
     """The charger with this name in its socket's URL, whatever its case."""
-    charger = await here.directory.chargers.by_identity(ocpp_identity)
+    charger = await here.database.chargers.by_identity(ocpp_identity)
     seen = _seen(charger, f"ocppId: there is no charger {ocpp_identity}", key)
-    return answer(await show(seen, here.directory))
+    return answer(await show(seen, here.database))
 
 
 @router.get(
@@ -120,7 +120,7 @@ async def by_ocpp_id(ocpp_identity: OcppIdInPath, key: Reader, here: Here) -> Re
 )
 async def by_id(charger_id: IdInPath, key: Reader, here: Here) -> Response:
     """The charger with this id."""
-    return answer(await show(await _by_id(charger_id, key, here), here.directory))
+    return answer(await show(await _by_id(charger_id, key, here), here.database))
 
 
 @router.patch(
@@ -136,10 +136,10 @@ async def change(charger_id: IdInPath, body: ChargerChangesBody, key: Admin, her
     if "site_id" in body.model_fields_set:
         _check_site(body.site_id, key)
     try:
-        charger = await here.directory.chargers.update(charger_id, **_changes(body))
+        charger = await here.database.chargers.update(charger_id, **_changes(body))
     except AlreadyExists as error:
         raise Conflict(f"{camel(error.field)}: is taken") from error
-    return answer(await show(_seen(charger, _unknown(charger_id), key), here.directory))
+    return answer(await show(_seen(charger, _unknown(charger_id), key), here.database))
 
 
 @router.post(
@@ -191,16 +191,16 @@ async def remove(charger_id: IdInPath, key: Admin, here: Here) -> Response:
     """
     await _by_id(charger_id, key, here)
     now = datetime.now(UTC)
-    subscribed = await here.directory.subscriptions.of_charger(charger_id)
+    subscribed = await here.database.subscriptions.of_charger(charger_id)
     if alive := sorted(row.reservation_id for row in subscribed if row.expires_at > now):
         raise Conflict(f"id: the charger has live reservations ({_few(alive)}); cancel them first")
-    if not await here.directory.chargers.remove(charger_id):
+    if not await here.database.chargers.remove(charger_id):
         raise NotFound(_unknown(charger_id))
     return Response(status_code=204)
 
 
 async def _by_id(charger_id: int, key: ApiKey, here: Services) -> Charger:
-    return _seen(await here.directory.chargers.by_id(charger_id), _unknown(charger_id), key)
+    return _seen(await here.database.chargers.by_id(charger_id), _unknown(charger_id), key)
 
 
 def _seen(charger: Charger | None, unknown: str, key: ApiKey) -> Charger:

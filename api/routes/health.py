@@ -14,7 +14,7 @@ from api.services import Here
 router = APIRouter(prefix="/health", tags=["health"])
 
 TEMPORAL_WITHIN = timedelta(seconds=2)
-DIRECTORY_WITHIN = timedelta(seconds=2)
+DATABASE_WITHIN = timedelta(seconds=2)
 
 
 @router.get(
@@ -37,11 +37,11 @@ async def live() -> Response:
     responses=public_responses(503),
 )
 async def ready(here: Here) -> Response:
-    """Asks Temporal and the directory."""
-    temporal, directory = await asyncio.gather(
-        here.reservations.is_reachable(TEMPORAL_WITHIN), here.directory.is_reachable(DIRECTORY_WITHIN)
+    """Asks Temporal and the database."""
+    temporal, database = await asyncio.gather(
+        here.reservations.is_reachable(TEMPORAL_WITHIN), here.database.is_reachable(DATABASE_WITHIN)
     )
-    silent = [name for name, answers in (("Temporal", temporal), ("the directory", directory)) if not answers]
+    silent = [name for name, answers in (("Temporal", temporal), ("the database", database)) if not answers]
     if silent:
         raise Unavailable(f"not ready: no answer from {' and '.join(silent)}")
     return written(Health(status="ok"))

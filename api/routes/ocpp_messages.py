@@ -46,7 +46,7 @@ async def list_all(
     A message is there about a second after its answer.
     """
     before_id, start_at, end_at = _range(asked, start, end)
-    found = await here.directory.messages.query(
+    found = await here.database.messages.query(
         charger_id=charger_id,
         charger_ids=key.charger_ids,
         site_ids=key.site_ids,

@@ -287,10 +287,10 @@ async def _target(body: ReservationBody, key: ApiKey, here: Services) -> PortTar
         raise BadRequest("portId: is required; or chargerId, for any port of that charger")
     target: PortTarget | ChargerTarget | None
     if body.port_id is not None:
-        target = await here.directory.chargers.port_target(body.port_id)
+        target = await here.database.chargers.port_target(body.port_id)
         unknown = f"portId: there is no port {body.port_id}"
     else:
-        target = await here.directory.chargers.charger_target(body.charger_id or 0)
+        target = await here.database.chargers.charger_target(body.charger_id or 0)
         unknown = f"chargerId: there is no charger {body.charger_id}"
     if target is None or not may_see(key, target.charger_id, target.site_id):
         raise NotFound(unknown)
@@ -300,7 +300,7 @@ async def _target(body: ReservationBody, key: ApiKey, here: Services) -> PortTar
 
 
 async def _charger(charger_id: int, key: ApiKey, here: Services) -> Charger:
-    charger = await here.directory.chargers.by_id(charger_id)
+    charger = await here.database.chargers.by_id(charger_id)
     if charger is None or not may_see(key, charger.id, charger.site_id):
         raise NotFound(f"chargerId: there is no charger {charger_id}")
     return charger

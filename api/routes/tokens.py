@@ -38,7 +38,7 @@ Admin = Annotated[ApiKey, Depends(_everywhere)]
 async def list_all(key: Admin, here: Here, asked: ThisPage) -> Response:
     """The tokens by their letters, whatever their case."""
     after = "" if asked.after is None else asked.after.decode()
-    found = await here.directory.tokens.all(limit=asked.limit + 1, after=after)
+    found = await here.database.tokens.all(limit=asked.limit + 1, after=after)
     page, pagination = asked.cut(found, lambda token: token.id_tag)
     return written(Page(data=[_shown(token) for token in page], pagination=pagination))
 
@@ -53,7 +53,7 @@ async def list_all(key: Admin, here: Here, asked: ThisPage) -> Response:
 async def put(body: TokenBody, key: Admin, here: Here) -> Response:
     """Set its group and status whole; to repeat it changes nothing."""
     token = Token(body.id_tag, body.parent_id_tag, body.status or "Accepted")
-    await here.directory.tokens.put(token)
+    await here.database.tokens.put(token)
     return answer(_shown(token))
 
 
@@ -66,7 +66,7 @@ async def put(body: TokenBody, key: Admin, here: Here) -> Response:
 )
 async def remove(id_tag: TokenInQuery, key: Admin, here: Here) -> Response:
     """It is then answered as any unlisted token."""
-    if not await here.directory.tokens.remove(id_tag):
+    if not await here.database.tokens.remove(id_tag):
         raise NotFound("idTag: is not listed")
     return Response(status_code=204)
 

@@ -45,10 +45,10 @@ async def list_all(key: Caller, here: Here, asked: ThisPage) -> Response:
     after_id = asked.after_id or 0
     owners = {key.id}
     if "admin" in key.rights:
-        owners |= {other.id for other in await here.directory.keys.all() if is_within(other, key)}
+        owners |= {other.id for other in await here.database.keys.all() if is_within(other, key)}
     found = [
         webhook
-        for webhook in await here.directory.webhooks.all()
+        for webhook in await here.database.webhooks.all()
         if webhook.id > after_id and webhook.api_key_id in owners
     ]
     page, pagination = asked.cut(found, lambda webhook: webhook.id)
@@ -69,10 +69,10 @@ async def add(body: NewWebhookBody, key: Caller, here: Here) -> Response:
     """
     if body.site_id is not None and key.site_ids is not None and body.site_id not in key.site_ids:
         raise Forbidden("siteId: must be one of the sites of your API key")
-    if await here.directory.webhooks.count_of(key.id) >= MAX_OF_KEY:
+    if await here.database.webhooks.count_of(key.id) >= MAX_OF_KEY:
         raise Conflict(f"your API key has {MAX_OF_KEY} webhooks, and may have no more: remove one")
     await _check(body.url, here)
-    webhook = await here.directory.webhooks.add(
+    webhook = await here.database.webhooks.add(
         key.id, body.url, new_secret(), body.event_types and set(body.event_types), body.site_id
     )
     return answer(schemas.NewWebhook(**_shown(webhook).model_dump(), secret=webhook.secret), 201)
@@ -100,7 +100,7 @@ async def look(webhook_id: WebhookIdInPath, key: Caller, here: Here) -> Response
 async def remove(webhook_id: WebhookIdInPath, key: Caller, here: Here) -> Response:
     """It ends at once, with its list of deliveries; what is on its way is not tried again."""
     await _webhook(webhook_id, key, here)
-    await here.directory.webhooks.remove(webhook_id)
+    await here.database.webhooks.remove(webhook_id)
     return Response(status_code=204)
 
 
@@ -119,7 +119,7 @@ async def send_ping(webhook_id: WebhookIdInPath, key: Caller, here: Here) -> Res
     await _webhook(webhook_id, key, here)
     event_id = str(uuid4())
     body = event_body(event_id, PING, datetime.now(UTC), {"webhook_id": webhook_id})
-    return answer(_delivery(await here.directory.deliveries.add(webhook_id, event_id, PING, body)), 201)
+    return answer(_delivery(await here.database.deliveries.add(webhook_id, event_id, PING, body)), 201)
 
 
 @router.get(
@@ -134,7 +134,7 @@ async def deliveries(
 ) -> Response:
     """What the webhook was told and what waits, newest first; ended ones stay for 30 days."""
     await _webhook(webhook_id, key, here)
-    found = await here.directory.deliveries.of_webhook(
+    found = await here.database.deliveries.of_webhook(
         webhook_id, state=state, limit=asked.limit + 1, before_id=asked.after_id
     )
     page, pagination = asked.cut(found, lambda delivery: delivery.id)
@@ -156,7 +156,7 @@ async def replay(
     One that is still `pending` is sent now, instead of after its pause: for a receiver that is mended.
     """
     await _webhook(webhook_id, key, here)
-    replayed = await here.directory.deliveries.replay(webhook_id, delivery_id)
+    replayed = await here.database.deliveries.replay(webhook_id, delivery_id)
     if replayed is None:
         raise NotFound(f"deliveryId: webhook {webhook_id} has no delivery {delivery_id}")
     return answer(_delivery(replayed))
@@ -176,11 +176,11 @@ async def _check(url: str, here: Services) -> None:
 
 async def _webhook(webhook_id: int, key: ApiKey, here: Services) -> Webhook:
     """The webhook, if the caller may see it. Raises NotFound."""
-    webhook = await here.directory.webhooks.by_id(webhook_id)
+    webhook = await here.database.webhooks.by_id(webhook_id)
     if webhook is not None:
         if webhook.api_key_id == key.id:
             return webhook
-        owner = await here.directory.keys.by_id(webhook.api_key_id)
+        owner = await here.database.keys.by_id(webhook.api_key_id)
         if "admin" in key.rights and owner is not None and is_within(owner, key):
             return webhook
     raise NotFound(f"id: there is no webhook {webhook_id}")

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 T = TypeVar("T")
 
 MAX_ID = 2**31 - 1
-"""The greatest reservation number of OCPP, and the greatest id of the directory."""
+"""The greatest reservation number of OCPP, and the greatest id of the database."""
 
 _ISO_8601 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?")
 

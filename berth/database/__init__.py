@@ -1,11 +1,11 @@
 """What exists and where it is connected: chargers, tokens, keys, sockets, subscriptions, events, messages.
 
-Open it with `Directory.open(url)`; everything it gives back is a frozen record.
+Open it with `Database.open(url)`; everything it gives back is a frozen record.
 """
 
 from berth.database.clock import database_now
-from berth.database.database import Directory
-from berth.database.errors import AlreadyExists, DirectoryError, SchemaError, UnreachableError
+from berth.database.database import Database
+from berth.database.errors import AlreadyExists, DatabaseError, SchemaError, UnreachableError
 from berth.database.liveness import HEARTBEAT_LIFETIME
 from berth.database.records import (
     RIGHTS,
@@ -59,11 +59,11 @@ __all__ = [
     "ChargerLook",
     "ChargerTarget",
     "Credentials",
+    "Database",
+    "DatabaseError",
     "Delivery",
     "DeliveryState",
     "DeliveryTarget",
-    "Directory",
-    "DirectoryError",
     "DueDelivery",
     "EventSubscription",
     "Gateway",

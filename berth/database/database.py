@@ -1,4 +1,4 @@
-"""The directory: one database with what exists and where it is connected."""
+"""One database with what exists and where it is connected, and a repository for each concern."""
 
 import asyncio
 from datetime import timedelta
@@ -28,8 +28,8 @@ from berth.database.transactions import Transactions
 from berth.database.webhooks import Webhooks
 
 
-class Directory:
-    """Every method of its parts is one short transaction of its own; one Directory serves a whole process.
+class Database:
+    """Every method of its parts is one short transaction of its own; one Database serves a whole process.
 
     Every method raises UnreachableError when the database is away.
     """
@@ -61,7 +61,7 @@ class Directory:
         address = address_of(url)
         if address.get_backend_name() == "sqlite" and not await asyncio.to_thread(_is_file, address):
             # SQLite would create an empty one.
-            raise SchemaError(f"there is no directory at {address.database}: migrate it first")
+            raise SchemaError(f"there is no database at {address.database}: migrate it first")
         connections = connect(address)
         try:
             await connections.transaction(check_schema)

@@ -1,19 +1,19 @@
-"""What can go wrong between Berth and its directory."""
+"""What can go wrong between Berth and its database."""
 
 
-class DirectoryError(Exception):
-    """Base of the directory's errors."""
+class DatabaseError(Exception):
+    """Base of the database's errors."""
 
 
-class UnreachableError(DirectoryError):
+class UnreachableError(DatabaseError):
     """The database does not answer, or refuses us."""
 
 
-class SchemaError(DirectoryError):
+class SchemaError(DatabaseError):
     """The database has no schema, or one of another release of Berth."""
 
 
-class AlreadyExists(DirectoryError):
+class AlreadyExists(DatabaseError):
     """Another row has this value already; `field` names it."""
 
     def __init__(self, field: str) -> None:

@@ -1,4 +1,4 @@
-"""What the directory gives and takes: frozen records, instants aware in UTC."""
+"""What the database gives and takes: frozen records, instants aware in UTC."""
 
 import asyncio
 from collections.abc import Sequence

@@ -44,12 +44,10 @@ def check_schema(connection: sa.Connection) -> None:
     if found == head:
         return
     if found is None:
-        raise SchemaError("the directory's database has no schema yet: migrate it first")
+        raise SchemaError("the database has no schema yet: migrate it first")
     if found in {script.revision for script in scripts.walk_revisions()}:
-        raise SchemaError(f"the directory's schema is {found}, this release needs {head}: migrate it first")
-    raise SchemaError(
-        f"the directory's schema is {found}, of a newer release of Berth; this one knows {head}"
-    )
+        raise SchemaError(f"the database's schema is {found}, this release needs {head}: migrate it first")
+    raise SchemaError(f"the database's schema is {found}, of a newer release of Berth; this one knows {head}")
 
 
 def _migrate_sqlite(url: sa.URL) -> None:

@@ -40,8 +40,8 @@ class SqliteConnections(Connections):
         self._write_engine = sqlite_engine(url, size=1)
         # A reader that becomes a writer fails when another process wrote in between; this one waits instead.
         sa.event.listen(self._write_engine, "begin", _begin_immediate)
-        self._readers = ThreadPoolExecutor(_READERS, "directory-read")
-        self._writer = ThreadPoolExecutor(1, "directory-write")
+        self._readers = ThreadPoolExecutor(_READERS, "database-read")
+        self._writer = ThreadPoolExecutor(1, "database-write")
         self._thread = threading.local()
         self._opened: list[sa.Connection] = []
 

@@ -1,4 +1,4 @@
-"""The tables of the directory. `migrations/` creates them; a test holds the two equal."""
+"""The tables of the database. `migrations/` creates them; a test holds the two equal."""
 
 from typing import Any
 

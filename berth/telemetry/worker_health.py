@@ -14,7 +14,7 @@ from starlette.routing import Route
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from berth.database import Directory
+from berth.database import Database
 from berth.http_server import HttpServer
 from berth.settings import Settings
 
@@ -24,11 +24,11 @@ LIVE, READY = "/health/live", "/health/ready"
 """The same paths as the API's and the gateway's."""
 
 TEMPORAL_WITHIN = timedelta(seconds=2)
-DIRECTORY_WITHIN = timedelta(seconds=2)
+DATABASE_WITHIN = timedelta(seconds=2)
 
 
-def health_app(client: Client, directory: Directory, takes_work: Callable[[], bool]) -> Starlette:
-    """Live asks nothing: a restart mends no server. Ready asks the workers, Temporal and the directory."""
+def health_app(client: Client, database: Database, takes_work: Callable[[], bool]) -> Starlette:
+    """Live asks nothing: a restart mends no server. Ready asks the workers, Temporal and the database."""
 
     async def live(_: Request) -> Response:
         return _OK
@@ -37,10 +37,10 @@ def health_app(client: Client, directory: Directory, takes_work: Callable[[], bo
         if not takes_work():
             return _not_ready("the worker takes no work now")
         temporal, reachable = await asyncio.gather(
-            _temporal_answers(client), directory.is_reachable(DIRECTORY_WITHIN)
+            _temporal_answers(client), database.is_reachable(DATABASE_WITHIN)
         )
         silent = [
-            name for name, answers in (("Temporal", temporal), ("the directory", reachable)) if not answers
+            name for name, answers in (("Temporal", temporal), ("the database", reachable)) if not answers
         ]
         return _not_ready(f"no answer from {' and '.join(silent)}") if silent else _OK
 

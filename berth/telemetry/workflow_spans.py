@@ -18,7 +18,7 @@ from temporalio.contrib.opentelemetry import TracingInterceptor
 class ReservationTracing(client.Interceptor, worker.Interceptor):
     """For the clients of API and worker: their calls to workflows, and the workflows.
 
-    To run the worker's own activities makes no spans: they look into the directory, and wait for a charger
+    To run the worker's own activities makes no spans: they look into the database, and wait for a charger
     in thousands of attempts.
     """
 

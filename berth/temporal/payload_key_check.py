@@ -2,23 +2,23 @@
 
 from collections.abc import Mapping
 
-from berth.database import Directory
+from berth.database import Database
 from berth.errors import StartError
 from berth.payload_keys import PayloadKey, parse_keys
 from berth.settings import Settings
 
 
-async def check_payload_keys(settings: Settings, directory: Directory) -> None:
+async def check_payload_keys(settings: Settings, database: Database) -> None:
     """See that BERTH_PAYLOAD_KEY has every key in use, and enter the one it encrypts with.
 
     Raises StartError for a key that is missing, and for another key under the same id.
     """
     given = () if settings.payload_key is None else parse_keys(settings.payload_key.get_secret_value())
-    obstacle = _obstacle(given, await directory.payload_keys.all())
+    obstacle = _obstacle(given, await database.payload_keys.all())
     if obstacle is not None:
         raise StartError(f"BERTH_PAYLOAD_KEY: {obstacle}")
     if given:
-        await directory.payload_keys.enter(given[0].id, given[0].proof)
+        await database.payload_keys.enter(given[0].id, given[0].proof)
 
 
 def _obstacle(given: tuple[PayloadKey, ...], in_use: Mapping[str, str]) -> str | None:

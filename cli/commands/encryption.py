@@ -31,11 +31,11 @@ def codec_server() -> None:
 
 
 def _retire(key_id: str) -> None:
-    from berth.database import Directory
+    from berth.database import Database
 
     async def retire() -> bool:
-        async with await Directory.open(settings().database_url) as directory:
-            return await directory.payload_keys.retire(key_id)
+        async with await Database.open(settings().database_url) as database:
+            return await database.payload_keys.retire(key_id)
 
     if not asyncio.run(retire()):
         raise typer.BadParameter(f"no payload is encrypted with a key {key_id!r}", param_hint="--retire")

@@ -124,10 +124,10 @@ async def _create_here(
     from dataclasses import asdict
 
     from api.schemas.keys import NewKey
-    from berth.database import Directory
+    from berth.database import Database
 
-    async with await Directory.open(settings().database_url) as directory:
-        raw_key, record = await directory.keys.create(name, rights, sites, chargers, flipturn, until)
+    async with await Database.open(settings().database_url) as database:
+        raw_key, record = await database.keys.create(name, rights, sites, chargers, flipturn, until)
     values = {
         name: sorted(value) if isinstance(value, frozenset) else value
         for name, value in asdict(record).items()

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from temporalio.client import Client
 
-from berth.database import Charger, Directory, migrate_async
+from berth.database import Charger, Database, migrate_async
 from berth.errors import AlreadySaid, StartError
 from berth.ports import free_port, require_free
 from berth.settings import Settings
@@ -120,9 +120,9 @@ class Supervisor:
         self._write("berth", "starting; everything is kept in " + str(settings.var.resolve()))
         client = await self._reach_temporal()
         await migrate_async(settings.database_url)
-        async with await Directory.open(settings.database_url) as directory:
-            await check_payload_keys(settings, directory)
-            await self._enter_key(directory)
+        async with await Database.open(settings.database_url) as database:
+            await check_payload_keys(settings, database)
+            await self._enter_key(database)
             self._run("gateway", "gateway", "--id", "main")
             self._run("api", "api")
             self._run("worker", "worker")
@@ -136,7 +136,7 @@ class Supervisor:
                 self._run("chargers", "simulate", "--chargers", count, "--url", f"{url}/ocpp")
             await self._until("the API", "api", self._api_is_ready)
             await self._until("the worker", "worker", lambda: has_pollers(client, RESERVATIONS_QUEUE))
-            chargers = await self._simulated_chargers(directory)
+            chargers = await self._simulated_chargers(database)
         return Welcome(
             api_url=_url(settings.api_scheme, settings.api_host, settings.api_port),
             gateway_url=_url(settings.gateway_scheme, settings.gateway_host, settings.gateway_port),
@@ -180,14 +180,14 @@ class Supervisor:
             raise StartError(f"the embedded Temporal server ended at once, see {self._temporal.log}")
         return await ready
 
-    async def _enter_key(self, directory: Directory) -> None:
+    async def _enter_key(self, database: Database) -> None:
         key = _key(self._settings)
-        await directory.keys.ensure_bootstrap(key)
-        if await directory.keys.authenticate(key) is None:
+        await database.keys.ensure_bootstrap(key)
+        if await database.keys.authenticate(key) is None:
             where = _key_file(self._settings) or "BERTH_BOOTSTRAP_API_KEY"
             raise StartError(f"{where}: this API key is revoked; remove it, and a new one is made")
 
-    async def _simulated_chargers(self, directory: Directory) -> list[Charger]:
+    async def _simulated_chargers(self, database: Database) -> list[Charger]:
         """All of them, as soon as they are online and have shown their ports."""
         count = self._settings.simulated_chargers
         online: list[Charger] = []
@@ -197,7 +197,7 @@ class Supervisor:
                 simulated = await console.chargers(f"http://127.0.0.1:{self._settings.simulator_port}")
             except console.ControlError:
                 return False
-            found = [await directory.chargers.by_identity(charger["identity"]) for charger in simulated]
+            found = [await database.chargers.by_identity(charger["identity"]) for charger in simulated]
             online[:] = [charger for charger in found if charger and charger.online and charger.ports]
             return len(online) == count
 

@@ -42,7 +42,7 @@ async def replace(house: House, process: str) -> datetime:
 
 def migrations(code: Path) -> set[str]:
     """The steps that a release's database has gone."""
-    return {path.name for path in (code / "directory" / "migrations" / "versions").glob("v*.py")}
+    return {path.name for path in code.rglob("migrations/versions/v*.py")}
 
 
 async def reserved_numbers(house: House) -> set[tuple[int, int]]:

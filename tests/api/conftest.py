@@ -1,4 +1,4 @@
-"""The API as callers see it: a real directory, a real Temporal server, a workflow that keeps to a script."""
+"""The API as callers see it: a real database, a real Temporal server, a workflow that keeps to a script."""
 
 import itertools
 import shutil
@@ -18,7 +18,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.app import close, create_app
-from berth.database import Charger, Directory, NewCharger, NewPort
+from berth.database import Charger, Database, NewCharger, NewPort
 from berth.settings import Settings
 from tests.api.scripted import (
     SCRIPTS,
@@ -61,7 +61,7 @@ def wait_for_temporal(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an answer says does not depend on how busy the machine is. Tests of deadlines set their own."""
     wait_for_temporal(60, monkeypatch)
-    monkeypatch.setattr("api.routes.health.DIRECTORY_WITHIN", timedelta(seconds=60))
+    monkeypatch.setattr("api.routes.health.DATABASE_WITHIN", timedelta(seconds=60))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -118,27 +118,27 @@ def script(number: int) -> Iterator[Script]:
 
 
 @pytest.fixture
-async def directory(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Directory]:
-    """An empty directory of this test's own."""
+async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
+    """An empty database of this test's own."""
     file = shutil.copy(migrated_file, tmp_path / "berth.db")
-    async with await Directory.open(f"sqlite+aiosqlite:///{file}") as directory:
-        yield directory
+    async with await Database.open(f"sqlite+aiosqlite:///{file}") as database:
+        yield database
 
 
 @pytest.fixture
-async def charger(directory: Directory) -> Charger:
+async def charger(database: Database) -> Charger:
     """A charger with two ports at site-1, offline."""
-    return await directory.chargers.add(
+    return await database.chargers.add(
         NewCharger("CP-16", site_id="site-1", external_id="GARAGE/7", ports=[NewPort(1), NewPort(2)])
     )
 
 
 @pytest.fixture
-async def link(directory: Directory, charger: Charger) -> int:
+async def link(database: Database, charger: Charger) -> int:
     """The epoch of the charger's live, ready socket."""
-    await directory.links.start("abc", "g1", QUEUE)
-    epoch = (await directory.links.take(charger.id, "abc", "ocpp1.6")).epoch
-    await directory.links.mark_ready(charger.id, epoch)
+    await database.links.start("abc", "g1", QUEUE)
+    epoch = (await database.links.take(charger.id, "abc", "ocpp1.6")).epoch
+    await database.links.mark_ready(charger.id, epoch)
     return epoch
 
 
@@ -150,10 +150,10 @@ def settings() -> Settings:
 
 @pytest.fixture
 async def app(
-    settings: Settings, temporal: Client, task_queue: str, directory: Directory
+    settings: Settings, temporal: Client, task_queue: str, database: Database
 ) -> AsyncIterator[FastAPI]:
     """The application under test."""
-    app = create_app(settings, temporal, directory)
+    app = create_app(settings, temporal, database)
     yield app
     await close(app)
 
@@ -178,9 +178,9 @@ async def caller(app: FastAPI) -> AsyncIterator[Caller]:
 
 
 @pytest.fixture
-async def http(caller: Caller, directory: Directory) -> httpx.AsyncClient:
+async def http(caller: Caller, database: Database) -> httpx.AsyncClient:
     """A caller with every right."""
-    raw_key, _ = await directory.keys.create("tests", ["reservations", "read", "admin"])
+    raw_key, _ = await database.keys.create("tests", ["reservations", "read", "admin"])
     return caller(raw_key)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from berth.database import Charger, Directory
+from berth.database import Charger, Database
 from tests.api.conftest import Caller
 from tests.api.scripted import Script
 
@@ -57,16 +57,16 @@ async def test_an_unknown_key_is_401(caller: Caller) -> None:
     assert response.json() == UNKNOWN
 
 
-async def test_a_revoked_key_is_401(caller: Caller, directory: Directory) -> None:
-    raw_key, key = await directory.keys.create("former", ["read"])
-    await directory.keys.revoke(key.id)
+async def test_a_revoked_key_is_401(caller: Caller, database: Database) -> None:
+    raw_key, key = await database.keys.create("former", ["read"])
+    await database.keys.revoke(key.id)
     response = await caller(raw_key).get("/api/chargers")
     assert response.status_code == 401
     assert response.json() == UNKNOWN
 
 
-async def test_an_expired_key_is_401(caller: Caller, directory: Directory) -> None:
-    raw_key, _ = await directory.keys.create(
+async def test_an_expired_key_is_401(caller: Caller, database: Database) -> None:
+    raw_key, _ = await database.keys.create(
         "old", ["read"], expires_at=datetime.now(UTC) - timedelta(seconds=1)
     )
     response = await caller(raw_key).get("/api/chargers")
@@ -74,8 +74,8 @@ async def test_an_expired_key_is_401(caller: Caller, directory: Directory) -> No
     assert response.json() == UNKNOWN
 
 
-async def test_the_scheme_is_not_case_sensitive(caller: Caller, directory: Directory) -> None:
-    raw_key, _ = await directory.keys.create("reader", ["read"])
+async def test_the_scheme_is_not_case_sensitive(caller: Caller, database: Database) -> None:
+    raw_key, _ = await database.keys.create("reader", ["read"])
     response = await caller().get("/api/chargers", headers={"Authorization": f"bearer  {raw_key}"})
     assert response.status_code == 200
 
@@ -102,9 +102,9 @@ async def test_the_scheme_is_not_case_sensitive(caller: Caller, directory: Direc
     ],
 )
 async def test_a_key_without_the_right_is_403(
-    caller: Caller, directory: Directory, rights: list[str], method: str, path: str, missing: str
+    caller: Caller, database: Database, rights: list[str], method: str, path: str, missing: str
 ) -> None:
-    raw_key, _ = await directory.keys.create("limited", rights)
+    raw_key, _ = await database.keys.create("limited", rights)
     response = await caller(raw_key).request(method, path, json={})
     assert response.status_code == 403
     assert response.json() == {"error": f"this API key lacks the right {missing}"}
@@ -118,9 +118,9 @@ class TestOutsideTheKeysScope:
 
     @pytest.fixture(params=SCOPES, ids=str)
     async def outside(
-        self, request: pytest.FixtureRequest, caller: Caller, directory: Directory
+        self, request: pytest.FixtureRequest, caller: Caller, database: Database
     ) -> httpx.AsyncClient:
-        raw_key, _ = await directory.keys.create("elsewhere", ["read", "reservations"], **request.param)
+        raw_key, _ = await database.keys.create("elsewhere", ["read", "reservations"], **request.param)
         return caller(raw_key)
 
     async def test_its_ports_cannot_be_reserved(
@@ -152,10 +152,8 @@ class TestOutsideTheKeysScope:
         assert (await outside.get("/api/chargers")).json()["data"] == []
 
 
-async def test_a_charger_in_both_scopes_is_seen(
-    caller: Caller, directory: Directory, charger: Charger
-) -> None:
-    raw_key, _ = await directory.keys.create("here", ["read"], site_ids=["site-1"], charger_ids=[charger.id])
+async def test_a_charger_in_both_scopes_is_seen(caller: Caller, database: Database, charger: Charger) -> None:
+    raw_key, _ = await database.keys.create("here", ["read"], site_ids=["site-1"], charger_ids=[charger.id])
     http = caller(raw_key)
     assert (await http.get(f"/api/chargers/{charger.id}")).status_code == 200
     assert len((await http.get("/api/chargers")).json()["data"]) == 1

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from berth.database import Charger, Directory
+from berth.database import Charger, Database
 from tests.api.conftest import Caller, in_an_hour
 from tests.api.scripted import Script
 
@@ -37,14 +37,14 @@ every_call = pytest.mark.parametrize("call", CALLS, ids=" ".join)
 
 
 @pytest.fixture(autouse=True)
-async def nothing_happens(directory: Directory, charger: Charger, script: Script) -> Any:
-    """Whatever a test here sends: the directory stays as it was, and no workflow is started."""
+async def nothing_happens(database: Database, charger: Charger, script: Script) -> Any:
+    """Whatever a test here sends: the database stays as it was, and no workflow is started."""
 
     async def written() -> object:
         return (
-            await directory.chargers.all(),
-            [key.id for key in await directory.keys.all() if key.name != "tests"],
-            await directory.tokens.all(),
+            await database.chargers.all(),
+            [key.id for key in await database.keys.all() if key.name != "tests"],
+            await database.tokens.all(),
         )
 
     before = await written()
@@ -168,10 +168,10 @@ async def test_a_number_out_of_range(http: httpx.AsyncClient, number: int, call:
 
 
 @every_call
-async def test_an_expired_key(caller: Caller, directory: Directory, number: int, call: Call) -> None:
+async def test_an_expired_key(caller: Caller, database: Database, number: int, call: Call) -> None:
     method, path = call
     ended_at = datetime.now(UTC) - timedelta(seconds=1)
-    raw_key, _ = await directory.keys.create("tests", ["reservations", "admin"], expires_at=ended_at)
+    raw_key, _ = await database.keys.create("tests", ["reservations", "admin"], expires_at=ended_at)
     response = await caller(raw_key).request(method, path, json=CALLS[call](number))
     assert response.status_code == 401
     assert response.json() == {"error": "this API key is unknown, expired or revoked"}
@@ -194,9 +194,9 @@ async def test_an_expired_key(caller: Caller, directory: Directory, number: int,
     ids=str,
 )
 async def test_a_key_of_another_site(
-    caller: Caller, directory: Directory, number: int, call: Call, status: int, sentence: str
+    caller: Caller, database: Database, number: int, call: Call, status: int, sentence: str
 ) -> None:
-    raw_key, _ = await directory.keys.create("tests", ["reservations", "admin"], site_ids=["site-2"])
+    raw_key, _ = await database.keys.create("tests", ["reservations", "admin"], site_ids=["site-2"])
     await refused(caller(raw_key), call, json.dumps(CALLS[call](number)), sentence, status)
 
 

@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from berth.database import Charger, Directory
+from berth.database import Charger, Database
 from tests.api.conftest import Caller
 from tests.api.scripted import Script
 from workflows.messages import PENDING, CancelAnswer, CancelStatus, ReservationState
@@ -135,9 +135,9 @@ class TestANumberWithoutALiveReservation:
 
     @pytest.mark.usefixtures("link")
     async def test_a_flipturn_key_sees_rejected_when_the_charger_is_silent(
-        self, caller: Caller, directory: Directory, script: Script, which: dict[str, int]
+        self, caller: Caller, database: Database, script: Script, which: dict[str, int]
     ) -> None:
-        raw_key, _ = await directory.keys.create("app", ["reservations"], flipturn=True)
+        raw_key, _ = await database.keys.create("app", ["reservations"], flipturn=True)
         script.forward = None
         app = caller(raw_key)
         app.headers["Prefer"] = "wait=0"  # not Flipturn's: not heard
@@ -238,9 +238,9 @@ async def test_a_worker_that_took_it_and_died_leaves_it_pending(
 
 @pytest.mark.usefixtures("reserved")
 async def test_a_flipturn_key_sees_rejected_while_the_cancel_goes_on(
-    caller: Caller, directory: Directory, script: Script, which: dict[str, int]
+    caller: Caller, database: Database, script: Script, which: dict[str, int]
 ) -> None:
-    raw_key, _ = await directory.keys.create("app", ["reservations"], flipturn=True)
+    raw_key, _ = await database.keys.create("app", ["reservations"], flipturn=True)
     script.cancel = CancelAnswer(status=PENDING, state=ReservationState.ACTIVE, reason="ChargerOffline")
     response = await caller(raw_key).post(CANCEL, json=which)
     assert response.status_code == 200

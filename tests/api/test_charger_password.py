@@ -6,7 +6,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from berth.database import Charger, Directory
+from berth.database import Charger, Database
 from tests.api.conftest import Caller
 from tests.api.scripted import PASSWORD_ANSWERS
 from workflows.messages import PENDING, PasswordAnswer, PasswordStatus
@@ -90,21 +90,21 @@ async def test_its_workflow_is_no_reservation(
 
 
 async def test_an_unknown_charger_is_404_and_a_key_without_the_right_403(
-    http: httpx.AsyncClient, caller: Caller, charger: Charger, directory: Directory
+    http: httpx.AsyncClient, caller: Caller, charger: Charger, database: Database
 ) -> None:
     assert (await http.post("/api/chargers/999/password")).status_code == 404
-    raw_key, _ = await directory.keys.create("app", ["reservations", "read"])
+    raw_key, _ = await database.keys.create("app", ["reservations", "read"])
     assert (await caller(raw_key).post(path(charger))).status_code == 403
-    elsewhere, _ = await directory.keys.create("other", ["admin"], site_ids=["site-2"])
+    elsewhere, _ = await database.keys.create("other", ["admin"], site_ids=["site-2"])
     assert (await caller(elsewhere).post(path(charger))).status_code == 404
 
 
 async def test_a_charger_says_that_it_has_not_used_its_new_password_yet(
-    http: httpx.AsyncClient, charger: Charger, directory: Directory
+    http: httpx.AsyncClient, charger: Charger, database: Database
 ) -> None:
     shown = (await http.get(f"/api/chargers/{charger.id}")).json()["data"]
     assert shown["passwordChange"] is None
-    await directory.password_changes.offer(charger.id, "a-new-password-of-berth")
+    await database.password_changes.offer(charger.id, "a-new-password-of-berth")
     shown = (await http.get(f"/api/chargers/{charger.id}")).json()["data"]
     assert shown["passwordChange"] == "Pending"
     await http.patch(f"/api/chargers/{charger.id}", json={"password": "set-by-a-person-1"})

@@ -7,14 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-from berth.database import Capabilities, Charger, Directory, EventSubscription, NewCharger, NewPort
+from berth.database import Capabilities, Charger, Database, EventSubscription, NewCharger, NewPort
 from tests.api.conftest import Caller, instant
 
 CHARGERS = "/api/chargers"
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-async def subscribe(directory: Directory, charger: Charger, reservation_id: int, **changes: Any) -> None:
+async def subscribe(database: Database, charger: Charger, reservation_id: int, **changes: Any) -> None:
     """Enter a live reservation of the charger's first port, as a run does."""
     row: dict[str, Any] = {
         "workflow_id": f"reservation-{charger.id}-{reservation_id}",
@@ -27,7 +27,7 @@ async def subscribe(directory: Directory, charger: Charger, reservation_id: int,
         "accepted": True,
         "expires_at": datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1),
     }
-    await directory.subscriptions.put(EventSubscription(**(row | changes)))
+    await database.subscriptions.put(EventSubscription(**(row | changes)))
 
 
 async def test_a_charger_that_was_never_seen_is_shown_whole(
@@ -108,17 +108,17 @@ async def test_a_charger_with_a_live_link_is_connected(http: httpx.AsyncClient, 
 
 
 async def test_a_charger_whose_link_ended_is_disconnected(
-    http: httpx.AsyncClient, directory: Directory, charger: Charger, link: int
+    http: httpx.AsyncClient, database: Database, charger: Charger, link: int
 ) -> None:
-    await directory.links.release(charger.id, link)
+    await database.links.release(charger.id, link)
     data = (await http.get(f"{CHARGERS}/{charger.id}")).json()["data"]
     assert data["connectionStatus"]["status"] == "Disconnected"
 
 
 async def test_a_port_shows_what_it_last_reported(
-    http: httpx.AsyncClient, directory: Directory, charger: Charger
+    http: httpx.AsyncClient, database: Database, charger: Charger
 ) -> None:
-    await directory.chargers.record_status(
+    await database.chargers.record_status(
         charger.id, 1, 1, "Faulted", AT, error_code="GroundFailure", vendor_error_code="E42", info="wet"
     )
     ports = (await http.get(f"{CHARGERS}/{charger.id}")).json()["data"]["ports"]
@@ -135,12 +135,12 @@ async def test_a_port_shows_what_it_last_reported(
 @pytest.mark.parametrize(("ocpp_transaction_id", "shows_number"), [(None, True), ("a-uuid", False)])
 async def test_a_port_shows_the_session_that_goes_on(
     http: httpx.AsyncClient,
-    directory: Directory,
+    database: Database,
     charger: Charger,
     ocpp_transaction_id: str | None,
     shows_number: bool,
 ) -> None:
-    transaction_id = await directory.transactions.start(
+    transaction_id = await database.transactions.start(
         charger.id, 2, "RFID-1", AT, 100.0, ocpp_transaction_id=ocpp_transaction_id
     )
     ports = (await http.get(f"{CHARGERS}/{charger.id}")).json()["data"]["ports"]
@@ -158,10 +158,10 @@ async def test_a_port_shows_the_session_that_goes_on(
 
 
 async def test_a_port_shows_the_reservation_its_charger_accepted(
-    http: httpx.AsyncClient, directory: Directory, charger: Charger
+    http: httpx.AsyncClient, database: Database, charger: Charger
 ) -> None:
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
-    await subscribe(directory, charger, 7, expires_at=expires_at)
+    await subscribe(database, charger, 7, expires_at=expires_at)
     ports = (await http.get(f"{CHARGERS}/{charger.id}")).json()["data"]["ports"]
     assert ports[0]["reservation"] == {
         "reservationId": 7,
@@ -172,18 +172,18 @@ async def test_a_port_shows_the_reservation_its_charger_accepted(
 
 
 async def test_a_reservation_of_any_port_is_shown_at_the_charger(
-    http: httpx.AsyncClient, directory: Directory, charger: Charger
+    http: httpx.AsyncClient, database: Database, charger: Charger
 ) -> None:
-    await subscribe(directory, charger, 7, port_number=None)
+    await subscribe(database, charger, 7, port_number=None)
     data = (await http.get(f"{CHARGERS}/{charger.id}")).json()["data"]
     assert data["reservation"]["reservationId"] == 7
     assert [port["reservation"] for port in data["ports"]] == [None, None]
 
 
 async def test_what_a_charger_can_do_is_shown_as_far_as_it_is_known(
-    http: httpx.AsyncClient, directory: Directory, charger: Charger
+    http: httpx.AsyncClient, database: Database, charger: Charger
 ) -> None:
-    await directory.capabilities.said(charger.id, Capabilities(reservations=True, whole_charger=False))
+    await database.capabilities.said(charger.id, Capabilities(reservations=True, whole_charger=False))
     data = (await http.get(f"{CHARGERS}/{charger.id}")).json()["data"]
     assert data["capabilities"] == {"reservations": True, "wholeCharger": False}
 
@@ -194,9 +194,9 @@ async def test_what_a_charger_can_do_is_shown_as_far_as_it_is_known(
     ids=["not accepted", "over"],
 )
 async def test_what_the_charger_did_not_accept_or_is_over_is_no_reservation(
-    http: httpx.AsyncClient, directory: Directory, charger: Charger, changes: dict[str, Any]
+    http: httpx.AsyncClient, database: Database, charger: Charger, changes: dict[str, Any]
 ) -> None:
-    await subscribe(directory, charger, 7, **changes)
+    await subscribe(database, charger, 7, **changes)
     ports = (await http.get(f"{CHARGERS}/{charger.id}")).json()["data"]["ports"]
     assert ports[0]["reservation"] is None
 
@@ -205,9 +205,9 @@ class TestTheList:
     """Pages of the chargers in the key's scope."""
 
     @pytest.fixture
-    async def chargers(self, directory: Directory) -> list[Charger]:
+    async def chargers(self, database: Database) -> list[Charger]:
         return [
-            await directory.chargers.add(NewCharger(f"CP-{n}", site_id=f"site-{n % 2}", ports=[NewPort(1)]))
+            await database.chargers.add(NewCharger(f"CP-{n}", site_id=f"site-{n % 2}", ports=[NewPort(1)]))
             for n in range(5)
         ]
 
@@ -226,10 +226,10 @@ class TestTheList:
 
     @pytest.mark.usefixtures("chargers")
     async def test_a_page_is_three_queries_however_long(
-        self, http: httpx.AsyncClient, directory: Directory, monkeypatch: pytest.MonkeyPatch
+        self, http: httpx.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked: list[object] = []
-        connections = directory._connections
+        connections = database._connections
 
         def counted(way: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
             def ask(statement: Any, **parameters: Any) -> Awaitable[Any]:
@@ -244,9 +244,9 @@ class TestTheList:
         assert len(asked) == 1 + 3, "and one for the API key"
 
     async def test_it_ends_where_the_key_may_not_look(
-        self, caller: Caller, directory: Directory, chargers: list[Charger]
+        self, caller: Caller, database: Database, chargers: list[Charger]
     ) -> None:
-        raw_key, _ = await directory.keys.create("site-1", ["read"], site_ids=["site-1"])
+        raw_key, _ = await database.keys.create("site-1", ["read"], site_ids=["site-1"])
         page = (await caller(raw_key).get(CHARGERS)).json()
         assert [charger["ocppId"] for charger in page["data"]] == ["CP-1", "CP-3"]
         assert page["pagination"] == {"hasNextPage": False, "nextPageCursor": None}
@@ -274,7 +274,7 @@ class TestAdding:
     """POST /api/chargers."""
 
     async def test_a_charger_is_added_with_its_ports(
-        self, http: httpx.AsyncClient, directory: Directory
+        self, http: httpx.AsyncClient, database: Database
     ) -> None:
         body = {
             "ocppId": "CP-201",
@@ -302,7 +302,7 @@ class TestAdding:
         assert (port["portNumber"], port["name"]) == (1, "Left")
         assert (port["connectorType"], port["maximumPowerKw"]) == ("CCS1", 150.0)
         assert "a-long-password" not in response.text
-        credentials = await directory.chargers.credentials("CP-201")
+        credentials = await database.chargers.credentials("CP-201")
         assert credentials is not None
         assert await credentials.check_password(b"a-long-password")
 
@@ -359,9 +359,9 @@ class TestAdding:
         ],
     )
     async def test_a_key_adds_nothing_outside_its_scope(
-        self, caller: Caller, directory: Directory, scope: dict[str, Any], sentence: str
+        self, caller: Caller, database: Database, scope: dict[str, Any], sentence: str
     ) -> None:
-        raw_key, _ = await directory.keys.create("scoped", ["admin"], **scope)
+        raw_key, _ = await database.keys.create("scoped", ["admin"], **scope)
         response = await caller(raw_key).post(CHARGERS, json={"ocppId": "CP-1", "siteId": "site-1"})
         assert response.status_code == 403
         assert response.json() == {"error": sentence}
@@ -371,7 +371,7 @@ class TestChanging:
     """PATCH /api/chargers/{id}."""
 
     async def test_what_is_named_changes_and_the_rest_stays(
-        self, http: httpx.AsyncClient, directory: Directory, charger: Charger
+        self, http: httpx.AsyncClient, database: Database, charger: Charger
     ) -> None:
         body = {
             "ocppId": "CP-17",
@@ -391,7 +391,7 @@ class TestChanging:
             "Level 2",
         )
         assert (data["siteId"], data["externalId"], data["numberOfPorts"]) == ("site-1", "GARAGE/7", 2)
-        credentials = await directory.chargers.credentials("CP-17")
+        credentials = await database.chargers.credentials("CP-17")
         assert credentials is not None
         assert await credentials.check_password(b"new-password")
         assert (data["securityProfile"], credentials.security_profile) == (3, 3)
@@ -420,9 +420,9 @@ class TestChanging:
         assert (await http.patch(f"{CHARGERS}/{charger.id}", json={})).json() == before
 
     async def test_what_is_taken_is_409(
-        self, http: httpx.AsyncClient, directory: Directory, charger: Charger
+        self, http: httpx.AsyncClient, database: Database, charger: Charger
     ) -> None:
-        await directory.chargers.add(NewCharger("CP-17"))
+        await database.chargers.add(NewCharger("CP-17"))
         response = await http.patch(f"{CHARGERS}/{charger.id}", json={"ocppId": "cp-17"})
         assert response.status_code == 409
         assert response.json() == {"error": "ocppId: is taken"}
@@ -446,9 +446,9 @@ class TestChanging:
         assert response.json() == {"error": sentence}
 
     async def test_a_charger_is_not_moved_out_of_the_keys_scope(
-        self, caller: Caller, directory: Directory, charger: Charger
+        self, caller: Caller, database: Database, charger: Charger
     ) -> None:
-        raw_key, _ = await directory.keys.create("site", ["admin"], site_ids=["site-1"])
+        raw_key, _ = await database.keys.create("site", ["admin"], site_ids=["site-1"])
         for site_id in ("site-2", None):
             response = await caller(raw_key).patch(f"{CHARGERS}/{charger.id}", json={"siteId": site_id})
             assert response.status_code == 403
@@ -459,19 +459,19 @@ class TestRemoving:
     """DELETE /api/chargers/{id}."""
 
     async def test_a_charger_is_gone_with_its_ports(
-        self, http: httpx.AsyncClient, directory: Directory, charger: Charger
+        self, http: httpx.AsyncClient, database: Database, charger: Charger
     ) -> None:
         response = await http.delete(f"{CHARGERS}/{charger.id}")
         assert (response.status_code, response.content) == (204, b"")
         assert (await http.get(f"{CHARGERS}/{charger.id}")).status_code == 404
-        assert await directory.chargers.port_target(charger.ports[0].id) is None
+        assert await database.chargers.port_target(charger.ports[0].id) is None
         assert (await http.delete(f"{CHARGERS}/{charger.id}")).status_code == 404
 
     async def test_one_with_live_reservations_stays(
-        self, http: httpx.AsyncClient, directory: Directory, charger: Charger
+        self, http: httpx.AsyncClient, database: Database, charger: Charger
     ) -> None:
         for reservation_id in range(7):
-            await subscribe(directory, charger, reservation_id, accepted=False)
+            await subscribe(database, charger, reservation_id, accepted=False)
         response = await http.delete(f"{CHARGERS}/{charger.id}")
         assert response.status_code == 409
         assert response.json() == {
@@ -480,18 +480,18 @@ class TestRemoving:
         assert (await http.get(f"{CHARGERS}/{charger.id}")).status_code == 200
 
     async def test_a_reservation_that_is_over_does_not_hold_it(
-        self, http: httpx.AsyncClient, directory: Directory, charger: Charger
+        self, http: httpx.AsyncClient, database: Database, charger: Charger
     ) -> None:
-        await subscribe(directory, charger, 7, expires_at=datetime.now(UTC) - timedelta(minutes=1))
+        await subscribe(database, charger, 7, expires_at=datetime.now(UTC) - timedelta(minutes=1))
         assert (await http.delete(f"{CHARGERS}/{charger.id}")).status_code == 204
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 async def test_a_charger_outside_the_scope_is_neither_changed_nor_removed(
-    caller: Caller, directory: Directory, charger: Charger, method: str
+    caller: Caller, database: Database, charger: Charger, method: str
 ) -> None:
-    raw_key, _ = await directory.keys.create("elsewhere", ["admin"], site_ids=["site-2"])
+    raw_key, _ = await database.keys.create("elsewhere", ["admin"], site_ids=["site-2"])
     response = await caller(raw_key).request(method, f"{CHARGERS}/{charger.id}", json={"name": "Mine"})
     assert response.status_code == 404
     assert response.json() == {"error": f"id: there is no charger {charger.id}"}
-    assert await directory.chargers.by_id(charger.id) == charger
+    assert await database.chargers.by_id(charger.id) == charger

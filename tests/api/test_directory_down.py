@@ -1,4 +1,4 @@
-"""The directory is away: every call says so in a sentence, and no charger is asked anything."""
+"""The database is away: every call says so in a sentence, and no charger is asked anything."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
-from berth.database import Directory, UnreachableError
+from berth.database import Database, UnreachableError
 from berth.database.connections import Connections
 from tests.api.scripted import Script
 from tests.api.test_auth import EVERY_ROUTE, RESERVE
 
-AWAY = {"error": "the directory does not answer; no charger was asked: repeat the request"}
+AWAY = {"error": "the database does not answer; no charger was asked: repeat the request"}
 
 
 def fail(connections: Connections, monkeypatch: pytest.MonkeyPatch, after: int = 0) -> None:
@@ -38,26 +38,26 @@ def fail(connections: Connections, monkeypatch: pytest.MonkeyPatch, after: int =
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
 async def test_every_call_is_503_with_the_time_to_wait(
     http: httpx.AsyncClient,
-    directory: Directory,
+    database: Database,
     method: str,
     path: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fail(directory._connections, monkeypatch)
+    fail(database._connections, monkeypatch)
     response = await http.request(method, path, json={})
     assert response.status_code == 503
     assert response.headers["retry-after"] == "5"
     assert response.json() == AWAY
 
 
-async def test_a_reservation_that_lost_the_directory_on_its_way_started_nothing(
+async def test_a_reservation_that_lost_the_database_on_its_way_started_nothing(
     http: httpx.AsyncClient,
-    directory: Directory,
+    database: Database,
     script: Script,
     body: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fail(directory._connections, monkeypatch, after=1)
+    fail(database._connections, monkeypatch, after=1)
     response = await http.post(RESERVE, json=body)
     assert response.status_code == 503
     assert response.json() == AWAY

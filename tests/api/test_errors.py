@@ -7,7 +7,7 @@ import pytest
 import structlog
 from fastapi import FastAPI
 
-from berth.database import Directory
+from berth.database import Database
 from tests.api.conftest import Caller
 
 RESERVE = "/api/ocpp/reservations"
@@ -36,11 +36,11 @@ class TestAFaultOfOurs:
     """Is a 500 with an id, and the log has the rest."""
 
     @pytest.fixture
-    def app(self, app: FastAPI, monkeypatch: pytest.MonkeyPatch, directory: Directory) -> FastAPI:
+    def app(self, app: FastAPI, monkeypatch: pytest.MonkeyPatch, database: Database) -> FastAPI:
         async def broken(port_id: int) -> None:
             raise ZeroDivisionError("secret details")
 
-        monkeypatch.setattr(directory.chargers, "port_target", broken)
+        monkeypatch.setattr(database.chargers, "port_target", broken)
         return app
 
     async def test_it_says_where_to_look_and_nothing_else(

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ConfigDict, TypeAdapter
 
-from berth.database import Charger, Directory, LoggedMessage, NewCharger
+from berth.database import Charger, Database, LoggedMessage, NewCharger
 from tests.api.scripted import Script
 
 GENERATOR = Path(sys.prefix, "client-generator", "bin", "openapi-python-client")
@@ -90,9 +90,9 @@ async def generated(url: str, folder: Path) -> None:
 
 
 @pytest.fixture
-async def client(generated: None, url: str, directory: Directory) -> AsyncIterator[GeneratedClient]:
+async def client(generated: None, url: str, database: Database) -> AsyncIterator[GeneratedClient]:
     """The generated client of a caller who may reserve and read."""
-    raw_key, _ = await directory.keys.create("tests", ["reservations", "read"])
+    raw_key, _ = await database.keys.create("tests", ["reservations", "read"])
     client = GeneratedClient(url, raw_key)
     async with client.connection:
         yield client
@@ -141,11 +141,11 @@ async def test_it_reserves_looks_and_cancels(
 
 @pytest.mark.usefixtures("generated", "worker")
 async def test_it_goes_on_to_the_second_page_of_reservations(
-    url: str, directory: Directory, charger: Charger, number: int
+    url: str, database: Database, charger: Charger, number: int
 ) -> None:
     site = f"site {uuid4()}"  # all tests share one Temporal
-    await directory.chargers.update(charger.id, site_id=site)
-    raw_key, _ = await directory.keys.create("site", ["reservations", "read"], site_ids=[site])
+    await database.chargers.update(charger.id, site_id=site)
+    raw_key, _ = await database.keys.create("site", ["reservations", "read"], site_ids=[site])
     numbers = [number * 10 + port.port_number for port in charger.ports]
     client = GeneratedClient(url, raw_key)
     async with client.connection, asyncio.timeout(60):
@@ -174,9 +174,9 @@ async def test_it_goes_on_to_the_second_page_of_reservations(
 
 
 async def test_it_goes_on_to_the_second_page_of_chargers(
-    client: GeneratedClient, directory: Directory, charger: Charger
+    client: GeneratedClient, database: Database, charger: Charger
 ) -> None:
-    other = await directory.chargers.add(NewCharger("CP-201"))
+    other = await database.chargers.add(NewCharger("CP-201"))
 
     first = (await client.call("chargers.list_chargers", limit=1)).parsed
     cursor = first.pagination.next_page_cursor
@@ -202,10 +202,10 @@ async def test_it_gets_a_charger(client: GeneratedClient, charger: Charger) -> N
 
 
 async def test_it_lists_the_ocpp_messages(
-    client: GeneratedClient, directory: Directory, charger: Charger
+    client: GeneratedClient, database: Database, charger: Charger
 ) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    await directory.messages.write(
+    await database.messages.write(
         [
             LoggedMessage(
                 created_at=now - timedelta(minutes=1),

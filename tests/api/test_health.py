@@ -2,7 +2,7 @@
 
 import pytest
 
-from berth.database import Directory, UnreachableError
+from berth.database import Database, UnreachableError
 from tests.api.conftest import Caller
 
 
@@ -12,20 +12,20 @@ async def test_a_process_that_answers_lives_and_needs_no_key(caller: Caller) -> 
     assert response.json() == {"status": "ok"}
 
 
-async def test_with_temporal_and_the_directory_it_is_ready(caller: Caller) -> None:
+async def test_with_temporal_and_the_database_it_is_ready(caller: Caller) -> None:
     response = await caller().get("/health/ready")
     assert response.status_code == 200
     assert response.json() == {"status": "ok"}
 
 
-async def test_without_the_directory_it_is_not_ready(
-    caller: Caller, directory: Directory, monkeypatch: pytest.MonkeyPatch
+async def test_without_the_database_it_is_not_ready(
+    caller: Caller, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def gone() -> None:
         raise UnreachableError("no database")
 
-    monkeypatch.setattr(directory, "ping", gone)
+    monkeypatch.setattr(database, "ping", gone)
     response = await caller().get("/health/ready")
     assert response.status_code == 503
     assert response.headers["retry-after"] == "5"
-    assert response.json() == {"error": "not ready: no answer from the directory"}
+    assert response.json() == {"error": "not ready: no answer from the database"}

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from berth.database import Directory, UnreachableError
+from berth.database import Database, UnreachableError
 from tests.api.conftest import Caller
 from tests.api.scripted import ACCEPTED, Script
 from workflows.messages import PENDING, ReservationState, ReserveAnswer, ReserveStatus
@@ -57,10 +57,10 @@ async def test_another_body_under_the_same_key_is_409(
 
 
 async def test_another_caller_has_keys_of_its_own(
-    http: httpx.AsyncClient, caller: Caller, directory: Directory, script: Script, body: dict[str, Any]
+    http: httpx.AsyncClient, caller: Caller, database: Database, script: Script, body: dict[str, Any]
 ) -> None:
     await http.post(RESERVE, json=body, headers=KEYED)
-    raw_key, _ = await directory.keys.create("other", ["reservations"])
+    raw_key, _ = await database.keys.create("other", ["reservations"])
     response = await caller(raw_key).post(RESERVE, json=body | {"idTag": "Other"}, headers=KEYED)
     assert response.status_code == 200
     assert len(script.asked) == 2
@@ -99,7 +99,7 @@ async def test_a_repeat_while_the_first_is_under_way_waits_for_the_same_answer(
 @pytest.mark.parametrize("ends", [False, True])
 async def test_an_answer_that_nobody_could_record_is_found_again_in_temporal(
     http: httpx.AsyncClient,
-    directory: Directory,
+    database: Database,
     script: Script,
     body: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -110,7 +110,7 @@ async def test_an_answer_that_nobody_could_record_is_found_again_in_temporal(
 
     script.reserve = REJECTED if ends else ACCEPTED
     with monkeypatch.context() as patch:
-        patch.setattr(directory.idempotency, "record", gone)
+        patch.setattr(database.idempotency, "record", gone)
         first = await http.post(RESERVE, json=body, headers=KEYED)
     assert first.status_code == 200, "the outcome is known"
 

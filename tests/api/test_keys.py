@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.app import close
-from berth.database import ApiKey, Directory, UnreachableError
+from berth.database import ApiKey, Database, UnreachableError
 from tests.api.conftest import Caller, in_an_hour, instant
 
 KEYS = "/api/keys"
@@ -17,9 +17,9 @@ KEYS = "/api/keys"
 NEW: dict[str, Any] = {"name": "booking app", "rights": ["reservations", "read"]}
 
 
-async def key_of(directory: Directory, key_id: int) -> ApiKey:
+async def key_of(database: Database, key_id: int) -> ApiKey:
     """The key's record."""
-    key = await directory.keys.by_id(key_id)
+    key = await database.keys.by_id(key_id)
     assert key is not None
     return key
 
@@ -51,14 +51,14 @@ class TestMaking:
         assert raw_key not in (await http.get(KEYS)).text
 
     async def test_a_scope_an_end_and_flipturns_words_are_kept(
-        self, http: httpx.AsyncClient, directory: Directory
+        self, http: httpx.AsyncClient, database: Database
     ) -> None:
         until = in_an_hour()
         more = {"siteIds": ["b", "a"], "chargerIds": [2, 1], "flipturn": True, "expiresAt": until}
         data = (await http.post(KEYS, json=NEW | more)).json()["data"]
         assert (data["siteIds"], data["chargerIds"]) == (["a", "b"], [1, 2])
         assert (data["flipturn"], data["expiresAt"]) == (True, until)
-        key = await key_of(directory, data["id"])
+        key = await key_of(database, data["id"])
         assert (key.site_ids, key.charger_ids, key.flipturn) == (frozenset("ab"), frozenset({1, 2}), True)
 
     @pytest.mark.parametrize(
@@ -82,12 +82,12 @@ class TestMaking:
         ],
     )
     async def test_a_field_that_breaks_a_rule_is_400_and_no_key_is_made(
-        self, http: httpx.AsyncClient, directory: Directory, changes: dict[str, Any], sentence: str
+        self, http: httpx.AsyncClient, database: Database, changes: dict[str, Any], sentence: str
     ) -> None:
         response = await http.post(KEYS, json=NEW | changes)
         assert response.status_code == 400
         assert response.json() == {"error": sentence}
-        assert len(await directory.keys.all()) == 1, "the caller's own"
+        assert len(await database.keys.all()) == 1, "the caller's own"
 
     @pytest.mark.parametrize(
         ("scope", "asked", "sentence"),
@@ -107,17 +107,15 @@ class TestMaking:
         ],
     )
     async def test_a_key_makes_none_that_sees_more_than_itself(
-        self, caller: Caller, directory: Directory, scope: Any, asked: Any, sentence: str
+        self, caller: Caller, database: Database, scope: Any, asked: Any, sentence: str
     ) -> None:
-        raw_key, _ = await directory.keys.create("scoped", ["admin"], **scope)
+        raw_key, _ = await database.keys.create("scoped", ["admin"], **scope)
         response = await caller(raw_key).post(KEYS, json=NEW | asked)
         assert response.status_code == 403
         assert response.json() == {"error": sentence}
 
-    async def test_a_scoped_key_makes_one_within_its_scope(
-        self, caller: Caller, directory: Directory
-    ) -> None:
-        raw_key, _ = await directory.keys.create("scoped", ["admin"], site_ids=["a", "b"])
+    async def test_a_scoped_key_makes_one_within_its_scope(self, caller: Caller, database: Database) -> None:
+        raw_key, _ = await database.keys.create("scoped", ["admin"], site_ids=["a", "b"])
         response = await caller(raw_key).post(KEYS, json=NEW | {"siteIds": ["a"], "chargerIds": [1]})
         assert response.status_code == 201
 
@@ -125,9 +123,9 @@ class TestMaking:
 class TestTheList:
     """GET /api/keys."""
 
-    async def test_it_goes_on_from_page_to_page(self, http: httpx.AsyncClient, directory: Directory) -> None:
+    async def test_it_goes_on_from_page_to_page(self, http: httpx.AsyncClient, database: Database) -> None:
         for n in range(3):
-            await directory.keys.create(f"key {n}", ["read"])
+            await database.keys.create(f"key {n}", ["read"])
         page = (await http.get(KEYS, params={"limit": 3})).json()
         assert [key["name"] for key in page["data"]] == ["tests", "key 0", "key 1"]
         cursor = page["pagination"]["nextPageCursor"]
@@ -135,13 +133,11 @@ class TestTheList:
         assert [key["name"] for key in rest["data"]] == ["key 2"]
         assert rest["pagination"] == {"hasNextPage": False, "nextPageCursor": None}
 
-    async def test_a_scoped_key_sees_those_within_its_scope(
-        self, caller: Caller, directory: Directory
-    ) -> None:
-        raw_key, _ = await directory.keys.create("scoped", ["admin"], site_ids=["a", "b"])
-        await directory.keys.create("within", ["read"], site_ids=["a"])
-        await directory.keys.create("beyond", ["read"], site_ids=["a", "c"])
-        await directory.keys.create("everywhere", ["read"])
+    async def test_a_scoped_key_sees_those_within_its_scope(self, caller: Caller, database: Database) -> None:
+        raw_key, _ = await database.keys.create("scoped", ["admin"], site_ids=["a", "b"])
+        await database.keys.create("within", ["read"], site_ids=["a"])
+        await database.keys.create("beyond", ["read"], site_ids=["a", "c"])
+        await database.keys.create("everywhere", ["read"])
         found = (await caller(raw_key).get(KEYS)).json()["data"]
         assert [key["name"] for key in found] == ["scoped", "within"]
 
@@ -150,9 +146,9 @@ class TestRevoking:
     """DELETE /api/keys/{id}."""
 
     async def test_a_key_ends_at_once_and_stays_in_the_list(
-        self, http: httpx.AsyncClient, caller: Caller, directory: Directory
+        self, http: httpx.AsyncClient, caller: Caller, database: Database
     ) -> None:
-        raw_key, key = await directory.keys.create("former", ["read"])
+        raw_key, key = await database.keys.create("former", ["read"])
         for _ in range(2):
             response = await http.delete(f"{KEYS}/{key.id}")
             assert (response.status_code, response.content) == (204, b"")
@@ -164,58 +160,58 @@ class TestRevoking:
         assert response.status_code == 404
         assert response.json() == {"error": "id: there is no API key 999"}
 
-    async def test_a_key_beyond_the_scope_is_404(self, caller: Caller, directory: Directory) -> None:
-        _, key = await directory.keys.create("everywhere", ["read"])
-        raw_key, _ = await directory.keys.create("scoped", ["admin"], charger_ids=[1])
+    async def test_a_key_beyond_the_scope_is_404(self, caller: Caller, database: Database) -> None:
+        _, key = await database.keys.create("everywhere", ["read"])
+        raw_key, _ = await database.keys.create("scoped", ["admin"], charger_ids=[1])
         response = await caller(raw_key).delete(f"{KEYS}/{key.id}")
         assert response.status_code == 404
-        assert (await key_of(directory, key.id)).revoked_at is None
+        assert (await key_of(database, key.id)).revoked_at is None
 
 
 class TestTheLastUse:
     """Is noted to about a minute, in batches."""
 
     async def test_it_is_written_a_moment_later(
-        self, caller: Caller, directory: Directory, monkeypatch: pytest.MonkeyPatch
+        self, caller: Caller, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("api.key_use.WRITTEN_WITHIN", timedelta(milliseconds=50))
-        raw_key, key = await directory.keys.create("reader", ["read"])
+        raw_key, key = await database.keys.create("reader", ["read"])
         await caller(raw_key).get("/api/chargers")
         async with asyncio.timeout(60):
-            while (await key_of(directory, key.id)).last_used_at is None:
+            while (await key_of(database, key.id)).last_used_at is None:
                 await asyncio.sleep(0.02)
 
     async def test_many_requests_of_a_minute_are_one_write(
-        self, app: FastAPI, caller: Caller, directory: Directory, monkeypatch: pytest.MonkeyPatch
+        self, app: FastAPI, caller: Caller, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         written: list[set[int]] = []
 
         async def touch(key_ids: set[int]) -> None:
             written.append(key_ids)
 
-        monkeypatch.setattr(directory.keys, "touch", touch)
-        keys = [await directory.keys.create(f"key {n}", ["read"]) for n in range(2)]
+        monkeypatch.setattr(database.keys, "touch", touch)
+        keys = [await database.keys.create(f"key {n}", ["read"]) for n in range(2)]
         for _ in range(3):
             for raw_key, _key in keys:
                 await caller(raw_key).get("/api/chargers")
         await close(app)
         assert written == [{key.id for _, key in keys}]
 
-    async def test_a_directory_that_is_away_keeps_nobody_out(
-        self, app: FastAPI, caller: Caller, directory: Directory, monkeypatch: pytest.MonkeyPatch
+    async def test_a_database_that_is_away_keeps_nobody_out(
+        self, app: FastAPI, caller: Caller, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def gone(key_ids: set[int]) -> None:
             raise UnreachableError("no database")
 
-        monkeypatch.setattr(directory.keys, "touch", gone)
-        raw_key, _ = await directory.keys.create("reader", ["read"])
+        monkeypatch.setattr(database.keys, "touch", gone)
+        raw_key, _ = await database.keys.create("reader", ["read"])
         assert (await caller(raw_key).get("/api/chargers")).status_code == 200
         await close(app)
 
-    async def test_the_list_shows_it(self, http: httpx.AsyncClient, directory: Directory) -> None:
-        _, key = await directory.keys.create("reader", ["read"])
-        await directory.keys.touch([key.id])
+    async def test_the_list_shows_it(self, http: httpx.AsyncClient, database: Database) -> None:
+        _, key = await database.keys.create("reader", ["read"])
+        await database.keys.touch([key.id])
         shown = (await http.get(KEYS)).json()["data"][-1]
-        last_used_at = (await key_of(directory, key.id)).last_used_at
+        last_used_at = (await key_of(database, key.id)).last_used_at
         assert last_used_at is not None
         assert shown["lastUsedAt"].startswith(instant(last_used_at)[:-1])

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from temporalio.client import Client
 
 from api.app import create_app
-from berth.database import Charger, Directory
+from berth.database import Charger, Database
 from berth.settings import Settings
 from tests.api.conftest import Caller
 from tests.api.scripted import Script
@@ -93,14 +93,14 @@ async def test_a_workflow_that_was_terminated_before_any_worker_saw_it_is_failed
 async def test_without_a_ui_there_is_no_link(
     caller: Caller,
     temporal: Client,
-    directory: Directory,
+    database: Database,
     charger: Charger,
     task_queue: str,
     script: Script,
     body: dict[str, Any],
 ) -> None:
-    app: FastAPI = create_app(Settings(), temporal, directory)
-    raw_key, _ = await directory.keys.create("tests", ["reservations"])
+    app: FastAPI = create_app(Settings(), temporal, database)
+    raw_key, _ = await database.keys.create("tests", ["reservations"])
     http = caller(raw_key, app)
     await http.post(RESERVE, json=body)
     data = (await http.get(f"{RESERVE}/{charger.id}/{body['reservationId']}")).json()["data"]
@@ -136,12 +136,12 @@ async def test_a_path_that_makes_no_sense_is_400(http: httpx.AsyncClient, path: 
 async def test_a_key_that_may_only_read_may_look(
     http: httpx.AsyncClient,
     caller: Caller,
-    directory: Directory,
+    database: Database,
     charger: Charger,
     script: Script,
     body: dict[str, Any],
 ) -> None:
     await http.post(RESERVE, json=body)
-    raw_key, _ = await directory.keys.create("reader", ["read"])
+    raw_key, _ = await database.keys.create("reader", ["read"])
     response = await caller(raw_key).get(f"{RESERVE}/{charger.id}/{body['reservationId']}")
     assert response.status_code == 200

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from berth.database import Directory, NewCharger, NewPort
+from berth.database import Database, NewCharger, NewPort
 from berth.ports import free_port, is_taken
 from tests.api.scripted import Script
 from tests.certificates import Authority
@@ -62,9 +62,9 @@ async def api_port(app: FastAPI) -> AsyncIterator[int]:
 
 
 @pytest.fixture
-async def gateway(directory: Directory) -> AsyncIterator[House]:
+async def gateway(database: Database) -> AsyncIterator[House]:
     """A gateway that lets in whom it knows by their password."""
-    async with House(directory, Temporal(), open_chargers=False, unknown_chargers="refuse") as house:
+    async with House(database, Temporal(), open_chargers=False, unknown_chargers="refuse") as house:
         yield house
 
 
@@ -114,9 +114,9 @@ def nginx(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.usefixtures("worker")
 async def test_a_reservation_is_made_through_it_with_every_header(
-    proxy: Proxy, directory: Directory, script: Script, body: dict[str, Any]
+    proxy: Proxy, database: Database, script: Script, body: dict[str, Any]
 ) -> None:
-    key, _ = await directory.keys.create("tests", ["reservations"])
+    key, _ = await database.keys.create("tests", ["reservations"])
     headers = {"Authorization": f"Bearer {key}", "Prefer": "wait=2", "Idempotency-Key": "once"}
     async with httpx.AsyncClient(
         base_url=proxy.api, headers=headers, verify=proxy.authority.trusted()
@@ -129,9 +129,9 @@ async def test_a_reservation_is_made_through_it_with_every_header(
 
 
 async def test_a_charger_comes_through_it_with_its_password_and_the_name_it_has(
-    proxy: Proxy, gateway: House, directory: Directory
+    proxy: Proxy, gateway: House, database: Database
 ) -> None:
-    await directory.chargers.add(NewCharger(IDENTITY, password=PASSWORD, ports=[NewPort(1)]))
+    await database.chargers.add(NewCharger(IDENTITY, password=PASSWORD, ports=[NewPort(1)]))
     url, tls = f"{proxy.gateway}/{IN_THE_PATH}", proxy.authority.trusted()
     right = basic(IDENTITY, PASSWORD.encode())
     async with Station(url, headers=right, tls=tls) as station:

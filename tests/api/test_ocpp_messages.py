@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from berth.database import Charger, Directory, LoggedMessage, NewCharger
+from berth.database import Charger, Database, LoggedMessage, NewCharger
 from tests.api.conftest import Caller, instant
 
 MESSAGES = "/api/ocpp-messages"
@@ -37,7 +37,7 @@ async def ages(http: httpx.AsyncClient, **parameters: Any) -> list[float]:
 
 
 async def test_a_message_is_shown_in_flipturns_shape(
-    http: httpx.AsyncClient, directory: Directory, charger: Charger
+    http: httpx.AsyncClient, database: Database, charger: Charger
 ) -> None:
     reserve_now = message(
         charger,
@@ -47,7 +47,7 @@ async def test_a_message_is_shown_in_flipturns_shape(
         payload_json='{"connectorId":1,"idTag":"RFID-1"}',
         response_json='{"status":"Accepted"}',
     )
-    await directory.messages.write([reserve_now])
+    await database.messages.write([reserve_now])
     response = await http.get(MESSAGES)
     assert response.status_code == 200
     (item,) = response.json()["data"]
@@ -64,24 +64,24 @@ async def test_a_message_is_shown_in_flipturns_shape(
 
 
 async def test_a_message_without_an_answer_has_null(
-    http: httpx.AsyncClient, directory: Directory, charger: Charger
+    http: httpx.AsyncClient, database: Database, charger: Charger
 ) -> None:
-    await directory.messages.write([message(charger, 1)])
+    await database.messages.write([message(charger, 1)])
     (item,) = (await http.get(MESSAGES)).json()["data"]
     assert item["messageResponse"] is None
 
 
 async def test_the_newest_come_first_of_the_last_24_hours(
-    http: httpx.AsyncClient, directory: Directory, charger: Charger
+    http: httpx.AsyncClient, database: Database, charger: Charger
 ) -> None:
-    await directory.messages.write([message(charger, age) for age in (1500, 1400, 3, 2)])
+    await database.messages.write([message(charger, age) for age in (1500, 1400, 3, 2)])
     assert await ages(http) == [2, 3, 1400]
 
 
 async def test_a_range_begins_with_its_start_and_ends_before_its_end(
-    http: httpx.AsyncClient, directory: Directory, charger: Charger
+    http: httpx.AsyncClient, database: Database, charger: Charger
 ) -> None:
-    await directory.messages.write([message(charger, age) for age in (9000, 30, 20, 10)])
+    await database.messages.write([message(charger, age) for age in (9000, 30, 20, 10)])
     start, end = NOW - timedelta(minutes=30), NOW - timedelta(minutes=10)
     assert await ages(http, startTimestamp=instant(start), endTimestamp=instant(end)) == [20, 30]
     assert await ages(http, endTimestamp=instant(end)) == [20, 30]
@@ -91,10 +91,10 @@ async def test_a_range_begins_with_its_start_and_ends_before_its_end(
 
 
 async def test_it_is_narrowed_by_charger_and_types(
-    http: httpx.AsyncClient, directory: Directory, charger: Charger
+    http: httpx.AsyncClient, database: Database, charger: Charger
 ) -> None:
-    other = await directory.chargers.add(NewCharger("CP-201"))
-    await directory.messages.write(
+    other = await database.chargers.add(NewCharger("CP-201"))
+    await database.messages.write(
         [
             message(charger, 3, message_type="ReserveNow"),
             message(charger, 2, message_type="CancelReservation"),
@@ -108,11 +108,11 @@ async def test_it_is_narrowed_by_charger_and_types(
 
 
 async def test_it_goes_on_from_page_to_page_within_one_range(
-    http: httpx.AsyncClient, directory: Directory, charger: Charger
+    http: httpx.AsyncClient, database: Database, charger: Charger
 ) -> None:
-    await directory.messages.write([message(charger, age) for age in (5, 4, 3, 2, 1)])
+    await database.messages.write([message(charger, age) for age in (5, 4, 3, 2, 1)])
     page = (await http.get(MESSAGES, params={"limit": 2})).json()
-    await directory.messages.write([message(charger, 0)])  # does not move the pages
+    await database.messages.write([message(charger, 0)])  # does not move the pages
     cursor = page["pagination"]["nextPageCursor"]
     assert page["pagination"]["hasNextPage"] is True
     assert await ages(http, limit=2, nextPageCursor=cursor) == [3, 4]
@@ -122,14 +122,14 @@ async def test_it_goes_on_from_page_to_page_within_one_range(
 
 
 async def test_a_key_sees_the_messages_of_its_chargers(
-    caller: Caller, directory: Directory, charger: Charger
+    caller: Caller, database: Database, charger: Charger
 ) -> None:
-    other = await directory.chargers.add(NewCharger("CP-201", site_id="site-2"))
-    await directory.messages.write([message(charger, 2), message(other, 1)])
-    site, _ = await directory.keys.create("site", ["read"], site_ids=["site-1"])
+    other = await database.chargers.add(NewCharger("CP-201", site_id="site-2"))
+    await database.messages.write([message(charger, 2), message(other, 1)])
+    site, _ = await database.keys.create("site", ["read"], site_ids=["site-1"])
     assert await ages(caller(site)) == [2]
     assert await ages(caller(site), chargerId=other.id) == []
-    one, _ = await directory.keys.create("charger", ["read"], charger_ids=[other.id])
+    one, _ = await database.keys.create("charger", ["read"], charger_ids=[other.id])
     assert await ages(caller(one)) == [1]
 
 

@@ -13,7 +13,7 @@ from temporalio.client import Client
 
 from api.app import close, create_app
 from api.rate_limit import STORE_RESTS
-from berth.database import Directory
+from berth.database import Database
 from berth.settings import Settings
 from tests.api.conftest import Caller
 from tests.api.redis_server import RedisServer
@@ -41,10 +41,10 @@ async def test_what_is_too_many_is_429_with_the_time_to_wait(http: httpx.AsyncCl
 
 
 async def test_each_key_has_its_own_minute(
-    http: httpx.AsyncClient, caller: Caller, directory: Directory
+    http: httpx.AsyncClient, caller: Caller, database: Database
 ) -> None:
     await statuses(http, 4)
-    raw_key, _ = await directory.keys.create("other", ["read"])
+    raw_key, _ = await database.keys.create("other", ["read"])
     assert await statuses(caller(raw_key), 4) == [200, 200, 200, 429]
 
 
@@ -60,9 +60,9 @@ async def test_strangers_and_health_checks_are_not_counted(http: httpx.AsyncClie
     assert await statuses(http, 3) == [200, 200, 200]
 
 
-async def test_zero_is_no_limit(caller: Caller, temporal: Client, directory: Directory) -> None:
-    app = create_app(Settings(rate_limit=0), temporal, directory)
-    raw_key, _ = await directory.keys.create("busy", ["read"])
+async def test_zero_is_no_limit(caller: Caller, temporal: Client, database: Database) -> None:
+    app = create_app(Settings(rate_limit=0), temporal, database)
+    raw_key, _ = await database.keys.create("busy", ["read"])
     assert await statuses(caller(raw_key, app), 20) == [200] * 20
     await close(app)
 
@@ -86,17 +86,17 @@ class TestASharedStore:
 
     @pytest.fixture
     async def other_app(
-        self, settings: Settings, temporal: Client, directory: Directory
+        self, settings: Settings, temporal: Client, database: Database
     ) -> AsyncIterator[FastAPI]:
         """A second API process, as far as the store can tell."""
-        app = create_app(settings, temporal, directory)
+        app = create_app(settings, temporal, database)
         yield app
         await close(app)
 
     @pytest.fixture
-    async def raw_key(self, directory: Directory) -> str:
+    async def raw_key(self, database: Database) -> str:
         """The API key of the caller."""
-        raw_key, _ = await directory.keys.create("app", ["read"])
+        raw_key, _ = await database.keys.create("app", ["read"])
         return raw_key
 
     @pytest.fixture

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from berth.database import Charger, Directory, NewCharger, NewPort
+from berth.database import Charger, Database, NewCharger, NewPort
 from tests.api.conftest import Caller, in_an_hour
 from tests.api.scripted import SCRIPTS, Script
 from workflows.messages import ReservationState
@@ -28,10 +28,10 @@ Pages = Callable[..., Any]
 
 
 @pytest.fixture
-async def sites(directory: Directory) -> list[Charger]:
+async def sites(database: Database) -> list[Charger]:
     """Two chargers of two ports, each at a site that no other test has."""
     return [
-        await directory.chargers.add(
+        await database.chargers.add(
             NewCharger(f"CP-{n}", site_id=f"it's site {next(_sites)}", ports=[NewPort(1), NewPort(2)])
         )
         for n in range(2)
@@ -39,10 +39,10 @@ async def sites(directory: Directory) -> list[Charger]:
 
 
 @pytest.fixture
-async def here(caller: Caller, directory: Directory, sites: list[Charger]) -> httpx.AsyncClient:
+async def here(caller: Caller, database: Database, sites: list[Charger]) -> httpx.AsyncClient:
     """A caller that sees these two sites only: all tests share one Temporal."""
     site_ids = [charger.site_id for charger in sites if charger.site_id]
-    raw_key, _ = await directory.keys.create("here", ["reservations", "read"], site_ids=site_ids)
+    raw_key, _ = await database.keys.create("here", ["reservations", "read"], site_ids=site_ids)
     return caller(raw_key)
 
 
@@ -166,9 +166,9 @@ class TestACursorOfAnotherQuery:
         await self.refused(here, RESERVE, {**other, "nextPageCursor": cursor})
 
     async def test_of_another_key(
-        self, caller: Caller, directory: Directory, reserved: list[int], cursor: str
+        self, caller: Caller, database: Database, reserved: list[int], cursor: str
     ) -> None:
-        raw_key, _ = await directory.keys.create("other", ["read"])
+        raw_key, _ = await database.keys.create("other", ["read"])
         await self.refused(caller(raw_key), RESERVE, {"state": "requested", "nextPageCursor": cursor})
 
     async def test_of_another_list(self, here: httpx.AsyncClient, cursor: str) -> None:
@@ -195,17 +195,17 @@ class TestTheKeysScope:
     """Is part of the query."""
 
     async def test_a_key_of_one_site_sees_that_site(
-        self, caller: Caller, directory: Directory, sites: list[Charger], reserved: list[int]
+        self, caller: Caller, database: Database, sites: list[Charger], reserved: list[int]
     ) -> None:
-        raw_key, _ = await directory.keys.create("site", ["read"], site_ids=[str(sites[0].site_id)])
+        raw_key, _ = await database.keys.create("site", ["read"], site_ids=[str(sites[0].site_id)])
         await listed(caller(raw_key), [reserved[1], reserved[0]])
 
     async def test_a_key_of_one_charger_sees_that_charger(
-        self, caller: Caller, directory: Directory, sites: list[Charger], reserved: list[int]
+        self, caller: Caller, database: Database, sites: list[Charger], reserved: list[int]
     ) -> None:
         # The numbers of chargers are each test's own, Temporal is not: its site says which one is meant.
         scope: dict[str, Any] = {"charger_ids": [sites[1].id], "site_ids": [str(sites[1].site_id)]}
-        raw_key, _ = await directory.keys.create("charger", ["read"], **scope)
+        raw_key, _ = await database.keys.create("charger", ["read"], **scope)
         await listed(caller(raw_key), [reserved[3], reserved[2]])
 
     @pytest.mark.parametrize(
@@ -220,9 +220,9 @@ class TestTheKeysScope:
         ids=str,
     )
     async def test_a_key_of_elsewhere_sees_nothing(
-        self, caller: Caller, directory: Directory, reserved: list[int], scope: dict[str, Any]
+        self, caller: Caller, database: Database, reserved: list[int], scope: dict[str, Any]
     ) -> None:
-        raw_key, _ = await directory.keys.create("elsewhere", ["read"], **scope)
+        raw_key, _ = await database.keys.create("elsewhere", ["read"], **scope)
         response = await caller(raw_key).get(RESERVE)
         assert response.status_code == 200
         assert response.json() == {"data": [], "pagination": {"hasNextPage": False, "nextPageCursor": None}}

@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import Client
 
 from api.temporal.reservations_client import Reservations
-from berth.database import Capabilities, Charger, Directory
+from berth.database import Capabilities, Charger, Database
 from tests.api.conftest import QUEUE, Caller
 from tests.api.scripted import ACCEPTED, Script
 from workflows.messages import (
@@ -314,8 +314,8 @@ class TestAFlipturnKey:
     """Sees Flipturn's five statuses, and nothing is held for whoever was told Rejected."""
 
     @pytest.fixture
-    async def http(self, caller: Caller, directory: Directory) -> httpx.AsyncClient:
-        raw_key, _ = await directory.keys.create("app", ["reservations"], flipturn=True)
+    async def http(self, caller: Caller, database: Database) -> httpx.AsyncClient:
+        raw_key, _ = await database.keys.create("app", ["reservations"], flipturn=True)
         return caller(raw_key)
 
     async def test_an_offline_charger_is_rejected_not_waited_for(
@@ -386,12 +386,12 @@ class TestAWholeCharger:
     async def test_a_charger_known_not_to_be_able_is_asked_all_the_same(
         self,
         http: httpx.AsyncClient,
-        directory: Directory,
+        database: Database,
         charger: Charger,
         script: Script,
         body: dict[str, Any],
     ) -> None:
-        await directory.capabilities.said(charger.id, Capabilities(reservations=True, whole_charger=False))
+        await database.capabilities.said(charger.id, Capabilities(reservations=True, whole_charger=False))
         script.reserve = ReserveAnswer(status=ReserveStatus.REJECTED, state=ReservationState.REJECTED)
         response = await http.post(RESERVE, json=body)
         assert response.json()["data"]["status"] == "Rejected"
@@ -435,12 +435,12 @@ class TestAWholeCharger:
     async def test_one_outside_the_keys_scope_is_404(
         self,
         caller: Caller,
-        directory: Directory,
+        database: Database,
         charger: Charger,
         script: Script,
         body: dict[str, Any],
     ) -> None:
-        raw_key, _ = await directory.keys.create("elsewhere", ["reservations"], site_ids=["site-2"])
+        raw_key, _ = await database.keys.create("elsewhere", ["reservations"], site_ids=["site-2"])
         response = await caller(raw_key).post(RESERVE, json=body)
         assert response.status_code == 404
         assert response.json() == {"error": f"chargerId: there is no charger {charger.id}"}

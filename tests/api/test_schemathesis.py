@@ -20,7 +20,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.app import close, create_app
-from berth.database import Directory, NewCharger, NewPort, migrate_async
+from berth.database import Database, NewCharger, NewPort, migrate_async
 from berth.settings import Settings
 from tests.api.scripted import ScriptedChangePassword, ScriptedForwardCancel, ScriptedReservation
 
@@ -69,11 +69,11 @@ class Server:
     async def _serve(self) -> None:
         await migrate_async(self._database_url)
         client = await Client.connect(self._temporal_address, data_converter=pydantic_data_converter)
-        async with await Directory.open(self._database_url) as directory:
-            await directory.keys.ensure_bootstrap(KEY)
+        async with await Database.open(self._database_url) as database:
+            await database.keys.ensure_bootstrap(KEY)
             for n in range(3):
-                await directory.chargers.add(NewCharger(f"CP-{n}", ports=[NewPort(1), NewPort(2)]))
-            app = create_app(Settings(rate_limit=0), client, directory)
+                await database.chargers.add(NewCharger(f"CP-{n}", ports=[NewPort(1), NewPort(2)]))
+            app = create_app(Settings(rate_limit=0), client, database)
             async with Worker(
                 client,
                 task_queue=QUEUE,
@@ -106,7 +106,7 @@ def url(temporal_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 # The document needs neither.
-DOCUMENT = create_app(Settings(), cast(Client, None), cast(Directory, None)).openapi()
+DOCUMENT = create_app(Settings(), cast(Client, None), cast(Database, None)).openapi()
 
 calls = schemathesis.openapi.from_dict(DOCUMENT, config=SchemathesisConfig.from_dict(CONFIG))
 

@@ -20,7 +20,7 @@ from api.app import create_app
 from api.routes import health
 from api.temporal import reservation_list, reservations_client, short_workflows
 from api.temporal.reservations_client import Reservations
-from berth.database import Charger, Directory
+from berth.database import Charger, Database
 from berth.settings import Settings
 from tests.api.conftest import Caller, wait_for_temporal
 from tests.api.scripted import Script, ScriptedReservation
@@ -210,7 +210,7 @@ class TestItComesBack:
     async def test_requests_fail_meanwhile_and_succeed_again(
         self,
         caller: Caller,
-        directory: Directory,
+        database: Database,
         task_queue: str,
         temporal_cli: Path,
         free_port: int,
@@ -220,8 +220,8 @@ class TestItComesBack:
     ) -> None:
         address = f"127.0.0.1:{free_port}"
         client = await Client.connect(address, data_converter=pydantic_data_converter, lazy=True)
-        raw_key, _ = await directory.keys.create("tests", ["reservations"])
-        http = caller(raw_key, create_app(Settings(), client, directory))
+        raw_key, _ = await database.keys.create("tests", ["reservations"])
+        http = caller(raw_key, create_app(Settings(), client, database))
 
         for _ in range(2):
             async with await WorkflowEnvironment.start_local(
@@ -283,14 +283,14 @@ class TestWhatTheServerMayAnswer:
         caller: Caller,
         temporal_address: str,
         task_queue: str,
-        directory: Directory,
+        database: Database,
         body: dict[str, Any],
     ) -> None:
         elsewhere = await Client.connect(
             temporal_address, namespace="nowhere", data_converter=pydantic_data_converter
         )
-        raw_key, _ = await directory.keys.create("tests", ["reservations"])
-        http = caller(raw_key, create_app(Settings(), elsewhere, directory))
+        raw_key, _ = await database.keys.create("tests", ["reservations"])
+        http = caller(raw_key, create_app(Settings(), elsewhere, database))
         with structlog.testing.capture_logs():
             response = await http.post(RESERVE, json=body)
         assert response.status_code == 500
@@ -346,9 +346,9 @@ class TestNoWorker:
         }
 
     async def test_a_flipturn_key_hears_that_the_outcome_is_open(
-        self, caller: Caller, directory: Directory, script: Script, body: dict[str, Any]
+        self, caller: Caller, database: Database, script: Script, body: dict[str, Any]
     ) -> None:
-        raw_key, _ = await directory.keys.create("app", ["reservations"], flipturn=True)
+        raw_key, _ = await database.keys.create("app", ["reservations"], flipturn=True)
         response = await caller(raw_key).post(RESERVE, json=body)
         assert response.status_code == 503
         assert response.json() == {

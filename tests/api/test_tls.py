@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from api.process import api_tls, run
-from berth.database import Directory
+from berth.database import Database
 from berth.settings import Settings
 from berth.temporal.client import connect
 from cli.doctor import Finding, examine
@@ -34,12 +34,10 @@ def settings(ours: Authority, free_port: int, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def url(
-    settings: Settings, directory: Directory, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[str]:
+async def url(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     """Where it runs."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
-    serving = asyncio.create_task(run(settings, await connect(None, lazy=True), directory, api_tls(settings)))
+    serving = asyncio.create_task(run(settings, await connect(None, lazy=True), database, api_tls(settings)))
     async with asyncio.timeout(60):
         while not await _listens(settings.api_port):
             await asyncio.sleep(0.02)
@@ -73,9 +71,9 @@ async def test_plain_http_is_not_answered(url: str) -> None:
 
 
 async def test_commands_trust_the_authorities_of_ssl_cert_file(
-    url: str, settings: Settings, ours: Authority, directory: Directory
+    url: str, settings: Settings, ours: Authority, database: Database
 ) -> None:
-    key, _ = await directory.keys.create("tests", ["read"])
+    key, _ = await database.keys.create("tests", ["read"])
     environment = {
         "BERTH_API_KEY": key,
         "BERTH_API_PORT": str(settings.api_port),
@@ -110,7 +108,7 @@ def test_a_certificate_that_cannot_be_used_is_one_line_that_names_the_settings(
     )
     assert run.returncode == 2
     assert run.stderr == (
-        f"berth: BERTH_API_TLS_CERT, BERTH_API_TLS_KEY: {missing}: No such file or directory\n"
+        f"berth: BERTH_API_TLS_CERT, BERTH_API_TLS_KEY: {missing}: No such file or database\n"
     )
 
 

@@ -10,7 +10,7 @@ from temporalio.client import Client
 from api.app import close, create_app
 from api.routes.webhooks import MAX_OF_KEY
 from api.schemas.webhooks import EventName
-from berth.database import Announced, Directory
+from berth.database import Announced, Database
 from berth.settings import Settings
 from cli.commands.webhooks import Event
 from tests.api.conftest import Caller
@@ -27,8 +27,8 @@ async def made(http: httpx.AsyncClient, **more: Any) -> dict[str, Any]:
     return data
 
 
-async def announce(directory: Directory, *names: str, site_id: str | None = None) -> None:
-    await directory.deliveries.announce(
+async def announce(database: Database, *names: str, site_id: str | None = None) -> None:
+    await database.deliveries.announce(
         [Announced(name, "reservation.used", 1, site_id, f'{{"id":"{name}"}}') for name in names]
     )
 
@@ -71,13 +71,13 @@ class TestMaking:
     async def test_a_field_that_breaks_a_rule_is_400_and_nothing_is_made(
         self,
         http: httpx.AsyncClient,
-        directory: Directory,
+        database: Database,
         changes: dict[str, Any],
         sentence: str,
     ) -> None:
         response = await http.post(WEBHOOKS, json=NEW | changes)
         assert (response.status_code, response.json()) == (400, {"error": sentence})
-        assert await directory.webhooks.all() == []
+        assert await database.webhooks.all() == []
 
     async def test_an_unknown_event_is_400_and_the_sentence_names_the_field(
         self, http: httpx.AsyncClient
@@ -86,8 +86,8 @@ class TestMaking:
         assert response.status_code == 400
         assert response.json()["error"].startswith("eventTypes.0: must be 'reservation.active'")
 
-    async def test_a_site_outside_the_keys_scope_is_403(self, caller: Caller, directory: Directory) -> None:
-        raw_key, _ = await directory.keys.create("north", ["read"], site_ids=["north"])
+    async def test_a_site_outside_the_keys_scope_is_403(self, caller: Caller, database: Database) -> None:
+        raw_key, _ = await database.keys.create("north", ["read"], site_ids=["north"])
         response = await caller(raw_key).post(WEBHOOKS, json=NEW | {"siteId": "south"})
         assert (response.status_code, response.json()) == (
             403,
@@ -101,17 +101,17 @@ class TestMaking:
         assert (await http.post(WEBHOOKS, json=NEW)).status_code == 409
 
     async def test_a_setting_allows_private_targets(
-        self, temporal: Client, caller: Caller, directory: Directory
+        self, temporal: Client, caller: Caller, database: Database
     ) -> None:
-        raw_key, _ = await directory.keys.create("app", ["read"])
-        own = create_app(Settings(webhook_private_targets=True), temporal, directory)
+        raw_key, _ = await database.keys.create("app", ["read"])
+        own = create_app(Settings(webhook_private_targets=True), temporal, database)
         body = {"url": "http://127.0.0.1:8000/berth"}
         assert (await caller(raw_key, own).post(WEBHOOKS, json=body)).status_code == 201
         await close(own)
 
 
 async def test_a_key_manages_its_own_and_an_admin_those_in_its_scope(
-    http: httpx.AsyncClient, caller: Caller, directory: Directory
+    http: httpx.AsyncClient, caller: Caller, database: Database
 ) -> None:
     callers = {}
     for name, rights, sites in (
@@ -119,7 +119,7 @@ async def test_a_key_manages_its_own_and_an_admin_those_in_its_scope(
         ("south", ["read"], ["south"]),
         ("chief of north", ["admin"], ["north"]),
     ):
-        raw_key, _ = await directory.keys.create(name, rights, site_ids=sites)
+        raw_key, _ = await database.keys.create(name, rights, site_ids=sites)
         callers[name] = caller(raw_key)
     north, south = await made(callers["north"]), await made(callers["south"])
 
@@ -144,13 +144,13 @@ class TestDeliveries:
     """/api/webhooks/{id}/deliveries."""
 
     async def test_they_are_listed_by_page_and_by_state(
-        self, http: httpx.AsyncClient, directory: Directory
+        self, http: httpx.AsyncClient, database: Database
     ) -> None:
         path = f"{WEBHOOKS}/{(await made(http))['id']}/deliveries"
-        await announce(directory, "e-1", "e-2", "e-3")
-        (oldest, *_) = await directory.deliveries.due()
-        await directory.deliveries.failed(oldest.id, 0, None, "no connection")
-        await directory.deliveries.give_up(oldest.id, 0)
+        await announce(database, "e-1", "e-2", "e-3")
+        (oldest, *_) = await database.deliveries.due()
+        await database.deliveries.failed(oldest.id, 0, None, "no connection")
+        await database.deliveries.give_up(oldest.id, 0)
         seen: Sequence[str] = ()
         cursor: str | None = None
         while cursor is not None or not seen:
@@ -169,19 +169,19 @@ class TestDeliveries:
         assert (await http.get(path, params={"state": "lost"})).status_code == 400
 
     async def test_one_that_ended_or_is_pending_is_replayed_with_the_same_id(
-        self, http: httpx.AsyncClient, directory: Directory
+        self, http: httpx.AsyncClient, database: Database
     ) -> None:
         path = f"{WEBHOOKS}/{(await made(http))['id']}/deliveries"
-        await announce(directory, "e-1")
-        (due,) = await directory.deliveries.due()
+        await announce(database, "e-1")
+        (due,) = await database.deliveries.due()
         replay = f"{path}/{due.id}/replay"
         for its_round in (1, 2):
             response = await http.post(replay)
             assert response.status_code == 200
             data = response.json()["data"]
             assert (data["state"], data["eventId"]) == ("pending", "e-1")
-            assert [one.round for one in await directory.deliveries.due()] == [its_round]
-            await directory.deliveries.delivered(due.id, its_round, 200)
+            assert [one.round for one in await database.deliveries.due()] == [its_round]
+            await database.deliveries.delivered(due.id, its_round, 200)
         response = await http.post(f"{path}/99/replay")
         assert (response.status_code, response.json()) == (
             404,
@@ -189,7 +189,7 @@ class TestDeliveries:
         )
 
     async def test_a_ping_is_sent_whatever_the_webhook_wants(
-        self, http: httpx.AsyncClient, directory: Directory
+        self, http: httpx.AsyncClient, database: Database
     ) -> None:
         webhook = await made(http, eventTypes=["charger.connected"])
         response = await http.post(f"{WEBHOOKS}/{webhook['id']}/test")
@@ -197,4 +197,4 @@ class TestDeliveries:
         ping = response.json()["data"]
         assert (ping["eventType"], ping["state"], ping["body"]["type"]) == ("ping", "pending", "ping")
         assert ping["body"]["id"] == ping["eventId"]
-        assert [one.id for one in await directory.deliveries.due()] == [ping["id"]]
+        assert [one.id for one in await database.deliveries.due()] == [ping["id"]]

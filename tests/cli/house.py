@@ -1,4 +1,4 @@
-"""A Berth for the command line to speak to: the real API on a real port, with a directory of its own."""
+"""A Berth for the command line to speak to: the real API on a real port, with a database of its own."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.app import close, create_app
-from berth.database import Directory
+from berth.database import Database
 from berth.settings import Settings
 from tests.api.scripted import ScriptedChangePassword, ScriptedForwardCancel, ScriptedReservation
 
@@ -26,18 +26,18 @@ T = TypeVar("T")
 
 @dataclass
 class House:
-    """Where it is, a key with every right, and its directory, which lives in another thread."""
+    """Where it is, a key with every right, and its database, which lives in another thread."""
 
     url: str
     key: str
     loop: asyncio.AbstractEventLoop
-    directory: Directory
+    database: Database
 
-    def do(self, work: Callable[[Directory], Awaitable[T]]) -> T:
-        """Work with the directory. Raises what it raises."""
+    def do(self, work: Callable[[Database], Awaitable[T]]) -> T:
+        """Work with the database. Raises what it raises."""
 
         async def working() -> T:
-            return await work(self.directory)
+            return await work(self.database)
 
         return asyncio.run_coroutine_threadsafe(working(), self.loop).result(60)
 
@@ -59,9 +59,9 @@ def running(folder: Path, temporal: str | None = None, queue: str = "reservation
         client = await Client.connect(
             temporal or "127.0.0.1:1", data_converter=pydantic_data_converter, lazy=temporal is None
         )
-        async with await Directory.open(url) as directory:
-            raw_key, _ = await directory.keys.create("tests", ALL_RIGHTS)
-            app = create_app(Settings(rate_limit=0), client, directory)
+        async with await Database.open(url) as database:
+            raw_key, _ = await database.keys.create("tests", ALL_RIGHTS)
+            app = create_app(Settings(rate_limit=0), client, database)
             server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
             serving = asyncio.create_task(server.serve())
             async with asyncio.timeout(60):
@@ -69,7 +69,7 @@ def running(folder: Path, temporal: str | None = None, queue: str = "reservation
                     await asyncio.sleep(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]
             loop = asyncio.get_running_loop()
-            ready.append(House(f"http://127.0.0.1:{port}", raw_key, loop, directory))
+            ready.append(House(f"http://127.0.0.1:{port}", raw_key, loop, database))
             is_ready.set()
             if temporal is None:
                 await stop.wait()

@@ -157,8 +157,8 @@ def test_passwords_are_never_shown(do_import: Import) -> None:
 
 def test_what_is_there_already_is_a_mistake_unless_it_may_be_skipped(house: House, do_import: Import) -> None:
     async def add_some(_: object) -> None:
-        await house.directory.chargers.add(NewCharger("cp-2", ports=[NewPort(1)]))
-        await house.directory.chargers.add(NewCharger("CP-9", external_id="G-1"))
+        await house.database.chargers.add(NewCharger("cp-2", ports=[NewPort(1)]))
+        await house.database.chargers.add(NewCharger("CP-9", external_id="G-1"))
 
     house.do(add_some)
     run = do_import(FILE)

@@ -69,11 +69,11 @@ def test_a_password_comes_from_standard_input_and_is_kept(house: House) -> None:
     run = berth_here("charger", "add", "CP-1", "--password", "-", stdin="a long password\n")
     assert run.returncode == 0
     assert "BERTH_OPEN_CHARGERS" not in run.stdout
-    found = house.do(lambda directory: directory.chargers.by_identity("CP-1"))
+    found = house.do(lambda database: database.chargers.by_identity("CP-1"))
     assert found is not None
     assert found.has_password
     assert berth_here("charger", "set", "CP-1", "--clear", "password").returncode == 0
-    found = house.do(lambda directory: directory.chargers.by_identity("CP-1"))
+    found = house.do(lambda database: database.chargers.by_identity("CP-1"))
     assert found is not None
     assert not found.has_password
 
@@ -120,9 +120,9 @@ def test_one_is_removed_when_asked_for_firmly() -> None:
 
 
 def test_long_lists_come_in_pages_and_a_cut_one_says_so(house: House) -> None:
-    async def fill(directory: object) -> None:
+    async def fill(database: object) -> None:
         for number in range(7):
-            await house.directory.chargers.add(NewCharger(f"CP-{number}", ports=[NewPort(1)]))
+            await house.database.chargers.add(NewCharger(f"CP-{number}", ports=[NewPort(1)]))
 
     house.do(fill)
     with pytest.MonkeyPatch.context() as patch:

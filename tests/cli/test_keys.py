@@ -55,7 +55,7 @@ def test_the_first_key_needs_the_database_alone(
     created = berth_here("key", "create", "me", "--right", "admin", "--charger", "2", "--local", "--json")
     key = json.loads(created.stdout)
     assert (key["rights"], key["chargerIds"]) == (["admin"], [2])
-    found = house.do(lambda directory: directory.keys.authenticate(key["key"]))
+    found = house.do(lambda database: database.keys.authenticate(key["key"]))
     assert found is not None
     monkeypatch.setenv("BERTH_URL", house.url)
     (_, listed) = json.loads(berth_here("key", "list", "--json").stdout)

@@ -33,8 +33,8 @@ def talk(house: House) -> None:
 
     async def fill(_: object) -> None:
         for number in (1, 2):
-            await house.directory.chargers.add(NewCharger(f"CP-{number}"))
-        await house.directory.messages.write(
+            await house.database.chargers.add(NewCharger(f"CP-{number}"))
+        await house.database.messages.write(
             [
                 logged(1, "BootNotification", timedelta(days=2)),
                 logged(1, "ReserveNow", timedelta(hours=2), '{"status":"Accepted"}'),
@@ -127,14 +127,14 @@ def test_following_goes_on_after_an_absence_and_says_so_once(
     odd: OddServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cli.following.EVERY", 0)
-    away = Answer(503, {"error": "the directory does not answer"})
+    away = Answer(503, {"error": "the database does not answer"})
     odd.answers = [page(1), away, away, page(2, 1), ENOUGH]
     run = berth_here("messages", "--follow")
     assert run.stdout.splitlines() == [
         '2026-11-23T12:00:00Z  CP-1  Heartbeat  {"number":1}  → no answer',
         '2026-11-23T12:00:00Z  CP-1  Heartbeat  {"number":2}  → no answer',
     ]
-    assert run.stderr.splitlines()[0] == "berth: the directory does not answer; still trying"
+    assert run.stderr.splitlines()[0] == "berth: the database does not answer; still trying"
     assert len(run.stderr.splitlines()) == 2
 
 

@@ -44,10 +44,10 @@ def house(
         point_at(house.url, house.key, monkeypatch)
 
         async def connect(_: object) -> None:
-            charger = await house.directory.chargers.add(NewCharger("CP-1", ports=[NewPort(1), NewPort(2)]))
-            await house.directory.links.start("abc", "g1", "gateway-g1-abc")
-            epoch = (await house.directory.links.take(charger.id, "abc", "ocpp1.6")).epoch
-            await house.directory.links.mark_ready(charger.id, epoch)
+            charger = await house.database.chargers.add(NewCharger("CP-1", ports=[NewPort(1), NewPort(2)]))
+            await house.database.links.start("abc", "g1", "gateway-g1-abc")
+            epoch = (await house.database.links.take(charger.id, "abc", "ocpp1.6")).epoch
+            await house.database.links.mark_ready(charger.id, epoch)
 
         house.do(connect)
         yield house

@@ -390,7 +390,7 @@ async def ten_thousand_connector_ids(house: House) -> None:
                 payload = status | {"connectorId": number}
                 await socket.send(json.dumps([2, "x", "StatusNotification", payload]))
             await is_answered(socket)
-    charger = await house.directory.chargers.by_identity("CP-1")
+    charger = await house.database.chargers.by_identity("CP-1")
     assert charger is not None
     assert len(charger.ports) <= 99
 
@@ -504,7 +504,7 @@ async def numbers_and_words_no_field_holds(house: House) -> None:
 async def very_long_words_in_an_event_for_a_reservation(house: House) -> None:
     async with house.station("2.0.1") as station:
         await station.boot()
-        charger = await house.directory.chargers.by_identity("CP-1")
+        charger = await house.database.chargers.by_identity("CP-1")
         assert charger is not None
         row = await house.subscribe(charger.id)
         before = len(house.temporal.said("transaction_started"))
@@ -523,7 +523,7 @@ async def very_long_words_in_an_event_for_a_reservation(house: House) -> None:
         await until(lambda: len(house.temporal.said("transaction_started")) > before)
         # A timeline of such events must fit what Temporal stores of a workflow.
         assert len(house.temporal.said("transaction_started")[-1].model_dump_json()) < 2000
-        await house.directory.subscriptions.remove(row.workflow_id, row.first_run_id)
+        await house.database.subscriptions.remove(row.workflow_id, row.first_run_id)
 
 
 # --- handshakes ------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class Commands:
     """The activities of one charger."""
 
     def __init__(self, house: House, charger: Charger) -> None:
-        self._activities = ChargerCommands(house.registry, house.directory, house.deliverer.wake)
+        self._activities = ChargerCommands(house.registry, house.database, house.deliverer.wake)
         self._charger = charger
         self._client: Any = house.temporal  # the part of a Client they use
         self.heartbeats = 0

@@ -1,4 +1,4 @@
-"""Fixtures: a directory of its own for each test, a gateway on a free port."""
+"""Fixtures: a database of its own for each test, a gateway on a free port."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from berth.database import Charger, Directory, NewCharger, NewPort
+from berth.database import Charger, Database, NewCharger, NewPort
 from tests.gateway.house import House, Temporal
 
 
 @pytest.fixture
-async def directory(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Directory]:
-    """An open directory, empty."""
+async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
+    """An open database, empty."""
     file = shutil.copy(migrated_file, tmp_path / "berth.db")
-    async with await Directory.open(f"sqlite+aiosqlite:///{file}") as directory:
-        yield directory
+    async with await Database.open(f"sqlite+aiosqlite:///{file}") as database:
+        yield database
 
 
 @pytest.fixture
-async def charger(directory: Directory) -> Charger:
+async def charger(database: Database) -> Charger:
     """A known charger with two ports and no password."""
-    return await directory.chargers.add(NewCharger("CP-1", ports=[NewPort(1), NewPort(2)]))
+    return await database.chargers.add(NewCharger("CP-1", ports=[NewPort(1), NewPort(2)]))
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def temporal() -> Temporal:
 
 
 @pytest.fixture
-async def house(directory: Directory, temporal: Temporal, charger: Charger) -> AsyncIterator[House]:
+async def house(database: Database, temporal: Temporal, charger: Charger) -> AsyncIterator[House]:
     """A gateway that takes everyone in."""
-    async with House(directory, temporal) as house:
+    async with House(database, temporal) as house:
         yield house

@@ -1,4 +1,4 @@
-"""A gateway with a real directory and real sockets, and a Temporal that only listens."""
+"""A gateway with a real database and real sockets, and a Temporal that only listens."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from berth.database import Directory, EventSubscription
+from berth.database import Database, EventSubscription
 from berth.settings import Settings
 from gateway.call_log import MessageLog
 from gateway.event_dispatcher import Deliverer
@@ -72,7 +72,7 @@ class House:
 
     def __init__(
         self,
-        directory: Directory,
+        database: Database,
         temporal: Temporal,
         boot_wait: float = 30.0,
         incarnation: str = "test",
@@ -87,22 +87,22 @@ class House:
             "ocpp_ping_interval": 0,
         }
         self.settings = Settings(**(values | settings))
-        self.directory = directory
+        self.database = database
         self.temporal = temporal
         self.registry = Registry()
-        self.messages = MessageLog(directory.messages.write)
-        self.deliverer = Deliverer(directory, temporal)  # type: ignore[arg-type]  # the part of a Client it uses
+        self.messages = MessageLog(database.messages.write)
+        self.deliverer = Deliverer(database, temporal)  # type: ignore[arg-type]  # the part of a Client it uses
         self.incarnation = incarnation
         self.tls = gateway_tls(self.settings)
         self.server = GatewayServer(
             self.settings,
-            directory,
+            database,
             incarnation=incarnation,
             queue=QUEUE,
             registry=self.registry,
             messages=self.messages,
             wake=self.deliverer.wake,
-            presence=ChargerPresence(directory, Announcer(directory)),
+            presence=ChargerPresence(database, Announcer(database)),
             tls=self.tls,
             boot_wait=timedelta(seconds=boot_wait),
             inquire_after=timedelta(seconds=inquire_after),
@@ -110,7 +110,7 @@ class House:
         )
 
     async def __aenter__(self) -> "House":
-        await self.directory.links.start(self.incarnation, "G", QUEUE)
+        await self.database.links.start(self.incarnation, "G", QUEUE)
         await self.server.start()
         return self
 
@@ -130,9 +130,9 @@ class House:
         """The session of a charger, once it is ready."""
 
         async def ready() -> ChargerSession | None:
-            charger = await self.directory.chargers.by_identity(identity)
+            charger = await self.database.chargers.by_identity(identity)
             session = self.registry.of(charger.id) if charger else None
-            is_routed = charger is not None and await self.directory.links.route(charger.id) is not None
+            is_routed = charger is not None and await self.database.links.route(charger.id) is not None
             return session if session and session.is_ready and is_routed else None
 
         return await eventually(ready)
@@ -152,7 +152,7 @@ class House:
             "generation": 1,
         }
         row = EventSubscription(**(values | changes))
-        await self.directory.subscriptions.put(row)
+        await self.database.subscriptions.put(row)
         return row
 
 

@@ -14,7 +14,7 @@ import structlog
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
-from berth.database import Charger, Directory
+from berth.database import Charger, Database
 from tests.gateway.commands import WIRE_EXPIRY, Commands, terms
 from tests.gateway.house import House, Temporal, eventually, until
 from tests.gateway.station import Station
@@ -109,9 +109,9 @@ async def test_reserve_now_says_exactly_what_the_version_has_words_for(
 
 
 async def test_the_group_stays_at_home_when_the_setting_says_so(
-    directory: Directory, temporal: Temporal, charger: Charger
+    database: Database, temporal: Temporal, charger: Charger
 ) -> None:
-    async with House(directory, temporal, group_on_201=False) as house, ready(house, "2.0.1") as station:
+    async with House(database, temporal, group_on_201=False) as house, ready(house, "2.0.1") as station:
         reserving = asyncio.create_task(Commands(house, charger).reserve(terms=terms(parent_id_tag="Home")))
         message_id, asked = await station.asked("ReserveNow")
         assert "groupIdToken" not in asked
@@ -239,12 +239,12 @@ async def test_the_subscription_is_known_before_the_frame_and_accepted_after_the
     async with ready(house) as station:
         reserving = asyncio.create_task(commands.reserve())
         message_id, _ = await station.asked("ReserveNow")
-        (subscription,) = await house.directory.subscriptions.of_charger(charger.id)
+        (subscription,) = await house.database.subscriptions.of_charger(charger.id)
         assert (subscription.workflow_id, subscription.first_run_id) == ("reservation-7", "run-1")
         assert not subscription.accepted
         await station.answer(message_id, {"status": "Accepted"})
         await reserving
-    (subscription,) = await house.directory.subscriptions.of_charger(charger.id)
+    (subscription,) = await house.database.subscriptions.of_charger(charger.id)
     assert subscription.accepted
 
 
@@ -298,7 +298,7 @@ async def reserve_at(station: Station, commands: Commands, number: int, **change
 
 
 async def holders(house: House, charger: Charger) -> list[int]:
-    rows = await house.directory.subscriptions.of_charger(charger.id)
+    rows = await house.database.subscriptions.of_charger(charger.id)
     return [row.reservation_id for row in rows if row.accepted]
 
 
@@ -346,7 +346,7 @@ async def test_one_that_repeats_its_own_question_supersedes_nobody(
         for _ in range(2):
             await reserve_at(station, commands, 1)
     assert await holders(house, charger) == [1]
-    assert await house.directory.events.next_of(charger.id) == []
+    assert await house.database.events.next_of(charger.id) == []
 
 
 # --- a move that is refused ---------------------------------------------------------------------------
@@ -392,7 +392,7 @@ async def test_a_charger_is_not_asked_again_before_its_run_has_got_what_it_repor
         await until(lambda: temporal.signals("reservation-7"))
 
         async def delivered() -> bool:
-            return not await house.directory.events.is_waiting_for(charger.id, "reservation-7")
+            return not await house.database.events.is_waiting_for(charger.id, "reservation-7")
 
         await eventually(delivered)
         again = asyncio.create_task(commands.reserve(is_repeat=True))
@@ -403,8 +403,8 @@ async def test_a_charger_is_not_asked_again_before_its_run_has_got_what_it_repor
 async def test_events_of_others_and_a_first_question_do_not_wait(
     house: House, charger: Charger, commands: Commands
 ) -> None:
-    await house.directory.events.store(charger.id, "reservation-8", "port_status", "{}")
-    await house.directory.events.store(charger.id + 1, "reservation-7", "port_status", "{}")
+    await house.database.events.store(charger.id, "reservation-8", "port_status", "{}")
+    await house.database.events.store(charger.id + 1, "reservation-7", "port_status", "{}")
     async with ready(house) as station:
         for is_repeat in (True, False):
             asking = asyncio.create_task(commands.reserve(is_repeat=is_repeat))
@@ -445,7 +445,7 @@ async def test_a_socket_that_another_gateway_took_over_writes_nothing_more(
     house: House, charger: Charger, commands: Commands
 ) -> None:
     async with ready(house) as station:
-        await house.directory.links.take(charger.id, "another", "ocpp1.6")
+        await house.database.links.take(charger.id, "another", "ocpp1.6")
         with pytest.raises(ApplicationError) as raised:
             await commands.reserve()
         assert await station.closed() == (1000, "replaced by a newer connection")
@@ -483,9 +483,9 @@ async def test_a_call_that_waits_for_its_turn_when_the_socket_dies_was_not_sent(
         assert failure(raised) == (IN_DOUBT, "socket_closed")
 
 
-async def test_without_its_directory_nothing_is_sent(house: House, commands: Commands) -> None:
+async def test_without_its_database_nothing_is_sent(house: House, commands: Commands) -> None:
     async with ready(house) as station:
-        await house.directory.close()
+        await house.database.close()
         with pytest.raises(ApplicationError) as raised:
             await commands.reserve()
         assert failure(raised) == (NOT_SENT, "not_ready")
@@ -510,8 +510,8 @@ async def test_a_database_that_hangs_leaves_the_frame_unsent_while_somebody_wait
     soon = timedelta(milliseconds=50)
     async with ready(house) as station:
         for name in ("claim", "is_held", "of_charger"):
-            monkeypatch.setattr(house.directory.subscriptions, name, hangs)
-        monkeypatch.setattr(house.directory.events, "is_waiting_for", hangs)
+            monkeypatch.setattr(house.database.subscriptions, name, hangs)
+        monkeypatch.setattr(house.database.events, "is_waiting_for", hangs)
         for asking in (
             commands.reserve(write_within=soon),
             commands.reserve(write_within=soon, is_repeat=True),
@@ -528,7 +528,7 @@ async def test_a_database_that_hangs_after_the_answer_does_not_keep_it(
     house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("activities.charger_commands._KEEP_WITHIN", 0.05)
-    monkeypatch.setattr(house.directory.subscriptions, "mark_accepted", hangs)
+    monkeypatch.setattr(house.database.subscriptions, "mark_accepted", hangs)
     async with ready(house) as station:
         result = await reserve_at(station, commands, 7)
     assert result == ReserveNowResult(status=ReserveStatus.ACCEPTED, is_event_lost=True)
@@ -622,17 +622,17 @@ async def test_the_newest_connection_wins(house: House, charger: Charger, comman
             assert second.epoch > first.epoch
             # The end of the older socket must not take the newer one's route away.
             await newer.call("Heartbeat")
-            link = await house.directory.links.route(charger.id)
+            link = await house.database.links.route(charger.id)
             assert link is not None
             assert link.epoch == second.epoch
 
 
 async def test_a_charger_that_left_has_no_route(house: House, charger: Charger) -> None:
     async with ready(house):
-        assert await house.directory.links.route(charger.id) is not None
+        assert await house.database.links.route(charger.id) is not None
 
     async def gone() -> bool:
-        return await house.directory.links.route(charger.id) is None and not len(house.registry)
+        return await house.database.links.route(charger.id) is None and not len(house.registry)
 
     await eventually(gone)
 
@@ -649,20 +649,20 @@ async def test_a_charger_that_left_leaves_nothing_in_memory(house: House) -> Non
 
 @pytest.mark.parametrize("speaks", [False, True])
 async def test_a_charger_that_boots_no_more_is_ready_after_a_while(
-    directory: Directory, temporal: Temporal, charger: Charger, speaks: bool
+    database: Database, temporal: Temporal, charger: Charger, speaks: bool
 ) -> None:
     if not speaks:  # known to have booted before
-        await directory.chargers.set_identity_facts(charger.id, manufacturer="V", model="M")
-    async with House(directory, temporal, boot_wait=0.05) as house, house.station() as station:
+        await database.chargers.set_identity_facts(charger.id, manufacturer="V", model="M")
+    async with House(database, temporal, boot_wait=0.05) as house, house.station() as station:
         if speaks:  # as an accepted charger does
             await station.call("Heartbeat")
         await house.session()
 
 
 async def test_a_charger_that_never_booted_and_says_nothing_is_not_ready(
-    directory: Directory, temporal: Temporal, charger: Charger
+    database: Database, temporal: Temporal, charger: Charger
 ) -> None:
-    async with House(directory, temporal, boot_wait=0.05) as house, house.station() as station:
+    async with House(database, temporal, boot_wait=0.05) as house, house.station() as station:
         await until(lambda: len(house.registry))
         session = house.registry.of(charger.id)
         assert session is not None
@@ -685,8 +685,8 @@ async def test_commands_log_the_outcome_and_never_the_token(house: House, comman
 async def test_the_webhook_event_of_an_accepted_reservation_has_the_workflows_id_and_time_and_is_stored_once(
     house: House, commands: Commands
 ) -> None:
-    _, key = await house.directory.keys.create("app", ["read"])
-    webhook = await house.directory.webhooks.add(key.id, "https://app.example/", "whsec_1")
+    _, key = await house.database.keys.create("app", ["read"])
+    webhook = await house.database.webhooks.add(key.id, "https://app.example/", "whsec_1")
     async with house.station() as station:
         await station.boot()
         await house.session()
@@ -697,7 +697,7 @@ async def test_the_webhook_event_of_an_accepted_reservation_has_the_workflows_id
             message_id, _ = await station.asked("ReserveNow")
             await station.answer(message_id, {"status": "Accepted"})
             assert await asking == ReserveNowResult(status=ReserveStatus.ACCEPTED)
-    deliveries = await house.directory.deliveries.of_webhook(webhook.id, state=None, limit=10)
+    deliveries = await house.database.deliveries.of_webhook(webhook.id, state=None, limit=10)
     (active,) = [one for one in deliveries if one.event_type == "reservation.active"]
     assert active.event_id == "e-1"
     body = json.loads(active.body_json)
@@ -706,13 +706,13 @@ async def test_the_webhook_event_of_an_accepted_reservation_has_the_workflows_id
     assert "aBc" not in active.body_json, "the token"
 
 
-async def test_a_failing_directory_leaves_the_webhook_event_to_the_workflow(
+async def test_a_failing_database_leaves_the_webhook_event_to_the_workflow(
     house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(*_: object) -> bool:
         raise OSError("disk full")
 
-    monkeypatch.setattr(house.directory.subscriptions, "mark_accepted", fails)
+    monkeypatch.setattr(house.database.subscriptions, "mark_accepted", fails)
     async with house.station() as station:
         await station.boot()
         await house.session()

@@ -12,10 +12,10 @@ from temporalio.api.common.v1 import GrpcStatus
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.service import RPCError, RPCStatusCode
 
-from berth.database import Charger, Directory, NewEvent, Token
+from berth.database import Charger, Database, NewEvent, Token
 from berth.database.tables import links, live_reservations
 from gateway import event_dispatcher as delivery
-from tests.directory.time_passes import age
+from tests.database.time_passes import age
 from tests.gateway.house import QUEUE, House, Temporal, eventually, until
 from tests.gateway.station import Payload, Station
 from workflows.messages import (
@@ -57,8 +57,8 @@ def transaction_event(event_type: str, **changes: Any) -> Payload:
     return {key: value for key, value in (payload | changes).items() if value is not None}
 
 
-async def undelivered(directory: Directory, charger: Charger) -> list[str]:
-    return [event.kind for event in await directory.events.next_of(charger.id)]
+async def undelivered(database: Database, charger: Charger) -> list[str]:
+    return [event.kind for event in await database.events.next_of(charger.id)]
 
 
 async def test_the_first_word_is_that_the_charger_is_there(
@@ -199,7 +199,7 @@ async def test_a_first_status_that_could_not_be_told_is_told_when_it_is_repeated
 
     async with house.station() as station:
         with monkeypatch.context() as patch:
-            patch.setattr(house.directory.subscriptions, "of_charger", fail)
+            patch.setattr(house.database.subscriptions, "of_charger", fail)
             assert (await station.ask("StatusNotification", status(1, "Reserved")))[2] == "InternalError"
         await station.call("StatusNotification", status(1, "Reserved"))
         await until(lambda: temporal.heard)
@@ -213,17 +213,17 @@ async def test_without_a_subscriber_a_status_that_is_known_costs_one_look_up(
         await station.call("StatusNotification", status(1, "Available"))
     async with house.station() as station:
         await station.call("Heartbeat")
-        with watched(house.directory, monkeypatch) as asked:
+        with watched(house.database, monkeypatch) as asked:
             for _ in range(3):
                 await station.call("StatusNotification", status(1, "Available"))
         assert asked == ["lookup"]
 
 
 @contextmanager
-def watched(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def watched(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """How the database is asked."""
     asked: list[str] = []
-    connections = directory._connections
+    connections = database._connections
 
     def noting(name: str) -> Callable[..., Awaitable[Any]]:
         real = getattr(connections, name)
@@ -360,7 +360,7 @@ async def test_a_repeated_start_goes_to_the_one_it_used_up_and_to_nobody_when_th
         await station.call("StartTransaction", start())
         await station.call("StartTransaction", start())
         await until(lambda: len(temporal.heard) == 2)
-        await house.directory.subscriptions.remove(first, "run-1")
+        await house.database.subscriptions.remove(first, "run-1")
         await station.call("StartTransaction", start())
         await station.call("StatusNotification", status(0, "Faulted"))
         await until(lambda: len(temporal.heard) == 3)
@@ -386,7 +386,7 @@ async def test_the_end_goes_to_the_one_that_was_used_up_whatever_it_asks_for_now
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
     await house.subscribe(charger.id, port_number=None, id_tag="Other", parent_id_tag="Fleet")
-    await house.directory.tokens.put(Token("ABC", "Fleet"))
+    await house.database.tokens.put(Token("ABC", "Fleet"))
     async with house.station() as station:
         answer = await station.call("StartTransaction", start())
         await house.subscribe(charger.id, port_number=2, id_tag="Other", parent_id_tag="Fleet")
@@ -411,10 +411,10 @@ async def away(house: House, charger: Charger, since: timedelta) -> None:
     await until(lambda: not len(house.registry))
 
     async def released() -> bool:
-        return await house.directory.links.route(charger.id) is None
+        return await house.database.links.route(charger.id) is None
 
     await eventually(released)
-    connections = house.directory._connections
+    connections = house.database._connections
     await age(connections, links.c.disconnected_at, since)
 
 
@@ -429,9 +429,9 @@ async def away(house: House, charger: Charger, since: timedelta) -> None:
     ],
 )
 async def test_a_16_start_is_from_the_queue_if_it_falls_into_the_outage_before_its_socket(
-    directory: Directory, charger: Charger, temporal: Temporal, ago: timedelta, is_queued: bool
+    database: Database, charger: Charger, temporal: Temporal, ago: timedelta, is_queued: bool
 ) -> None:
-    async with House(directory, temporal, ocpp_ping_interval=20) as house:
+    async with House(database, temporal, ocpp_ping_interval=20) as house:
         await away(house, charger, timedelta(minutes=10))
         await house.subscribe(charger.id)
         temporal.heard.clear()
@@ -476,7 +476,7 @@ async def test_a_start_from_the_queue_uses_up_what_had_not_expired_then(
     expired = await house.subscribe(
         charger.id, reservation_id=1, expires_at=datetime.now(UTC) - timedelta(minutes=2)
     )
-    await age(house.directory._connections, live_reservations.c.asked_at, timedelta(hours=1))
+    await age(house.database._connections, live_reservations.c.asked_at, timedelta(hours=1))
     younger = await house.subscribe(charger.id, reservation_id=2)
     async with house.station() as station:
         await station.call("StartTransaction", start(timestamp=stamp(timedelta(minutes=5))))
@@ -566,7 +566,7 @@ async def test_a_201_transaction_whose_start_was_lost_is_told_by_whatever_names_
     house: House, charger: Charger, temporal: Temporal, event_type: str, changes: Payload
 ) -> None:
     await house.subscribe(charger.id)
-    await age(house.directory._connections, live_reservations.c.asked_at, timedelta(days=3650))
+    await age(house.database._connections, live_reservations.c.asked_at, timedelta(days=3650))
     info = {"transactionId": "T1", "timeSpentCharging": 600}
     event = transaction_event(event_type, triggerReason="StopAuthorized", transactionInfo=info, **changes)
     async with house.station("2.0.1") as station:
@@ -627,7 +627,7 @@ async def test_without_a_subscriber_nothing_is_stored(
         await station.boot()
         await station.call("StartTransaction", start())
         await house.session()
-    assert await undelivered(house.directory, charger) == []
+    assert await undelivered(house.database, charger) == []
     assert temporal.heard == []
 
 
@@ -662,7 +662,7 @@ async def test_while_temporal_is_away_chargers_are_answered_and_events_are_kept_
     temporal.failure = failure
     async with house.station() as station:
         await busy(station)
-        assert await undelivered(house.directory, charger) == ["port_status"] * 4
+        assert await undelivered(house.database, charger) == ["port_status"] * 4
         temporal.failure = None
         await until(lambda: len(temporal.heard) == 4)
     words = [event.status for event in temporal.said("port_status")]
@@ -671,7 +671,7 @@ async def test_while_temporal_is_away_chargers_are_answered_and_events_are_kept_
     assert ids == sorted(set(ids))
 
     async def forgotten() -> bool:
-        return await undelivered(house.directory, charger) == []
+        return await undelivered(house.database, charger) == []
 
     await eventually(forgotten)
 
@@ -692,7 +692,7 @@ async def test_events_left_over_go_first_when_the_charger_comes_back(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
     row = await house.subscribe(charger.id)
-    await leave_behind(house.directory, charger, row.workflow_id)
+    await leave_behind(house.database, charger, row.workflow_id)
     async with house.station() as station:
         await station.boot()
         await until(lambda: len(temporal.heard) == 3)
@@ -702,15 +702,15 @@ async def test_events_left_over_go_first_when_the_charger_comes_back(
 async def test_events_of_a_charger_without_a_gateway_are_found(
     house: House, charger: Charger, temporal: Temporal
 ) -> None:
-    await leave_behind(house.directory, charger, "reservation-1")
+    await leave_behind(house.database, charger, "reservation-1")
     sweep = asyncio.create_task(house.deliverer.sweep())
     await until(lambda: temporal.signals("reservation-1") == ["port_status"])
     sweep.cancel()
 
 
-async def leave_behind(directory: Directory, charger: Charger, workflow_id: str) -> None:
+async def leave_behind(database: Database, charger: Charger, workflow_id: str) -> None:
     """An event of a gateway that died before it delivered it."""
     event = PortStatusChanged(at=datetime.now(UTC), port_number=1, status="Reserved")
-    await directory.events.store_many(
+    await database.events.store_many(
         [NewEvent(charger.id, workflow_id, "port_status", event.model_dump_json())]
     )

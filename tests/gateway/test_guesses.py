@@ -6,7 +6,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from berth.database import Credentials, Directory, NewCharger
+from berth.database import Credentials, Database, NewCharger
 from gateway.channel import Channel
 from gateway.password_throttle import Guesses
 from gateway.trusted_networks import KnownNetworks
@@ -92,11 +92,11 @@ def test_who_has_one_address_of_ipv6_has_all_of_its_network(address: str, networ
 
 
 async def test_strangers_who_guess_do_not_lock_a_charger_out_of_where_it_was(
-    directory: Directory, temporal: Temporal
+    database: Database, temporal: Temporal
 ) -> None:
-    await directory.chargers.add(NewCharger("CP-1", password=PASSWORD))
+    await database.chargers.add(NewCharger("CP-1", password=PASSWORD))
     right = basic("CP-1", PASSWORD.encode())
-    async with House(directory, temporal) as house:
+    async with House(database, temporal) as house:
         async with Station(house.url(), headers=right, address="127.0.1.1") as station:
             await station.boot()
         strangers = (f"127.0.2.{number}" for number in range(1, 255))
@@ -113,10 +113,10 @@ async def test_strangers_who_guess_do_not_lock_a_charger_out_of_where_it_was(
 
 
 async def test_guesses_at_one_charger_are_not_checked_while_another_gets_in(
-    directory: Directory, temporal: Temporal, monkeypatch: pytest.MonkeyPatch
+    database: Database, temporal: Temporal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for identity in ("CP-1", "CP-2"):
-        await directory.chargers.add(NewCharger(identity, password=PASSWORD))
+        await database.chargers.add(NewCharger(identity, password=PASSWORD))
     checked: list[bytes] = []
     check = Credentials.check_password
 
@@ -125,7 +125,7 @@ async def test_guesses_at_one_charger_are_not_checked_while_another_gets_in(
         return await check(self, presented)
 
     monkeypatch.setattr(Credentials, "check_password", counted)
-    async with House(directory, temporal) as house:
+    async with House(database, temporal) as house:
         with capture_logs() as logs:
             statuses = [await _refused(house.url(), f"guess-{number}") for number in range(10)]
         assert statuses == [401] * 5 + [429] * 5
@@ -139,11 +139,11 @@ async def test_guesses_at_one_charger_are_not_checked_while_another_gets_in(
 
 
 async def test_guesses_from_one_address_at_many_chargers_are_slowed(
-    directory: Directory, temporal: Temporal
+    database: Database, temporal: Temporal
 ) -> None:
     for number in range(20):
-        await directory.chargers.add(NewCharger(f"CP-{number}", password=PASSWORD))
-    async with House(directory, temporal) as house:
+        await database.chargers.add(NewCharger(f"CP-{number}", password=PASSWORD))
+    async with House(database, temporal) as house:
         statuses = [
             await _refused(house.url(f"CP-{number % 20}"), "guess", f"CP-{number % 20}")
             for number in range(80)

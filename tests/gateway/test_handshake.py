@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from berth.database import Directory, NewCharger
+from berth.database import Database, NewCharger
 from gateway.admission import identity_in, password_in
 from tests.gateway.house import House, Temporal
 from tests.gateway.station import Station, basic
@@ -49,7 +49,7 @@ async def test_a_request_that_asks_for_no_websocket_is_refused_before_anybody_is
     assert (answer.status_code, answer.headers["Upgrade"]) == (426, "websocket")
     assert [entry["status"] for entry in logs if entry["event"] == "charger_refused"] == [426]
     assert moved("berth_handshakes_rejected_total", reason="no_upgrade") == 1
-    assert await house.directory.chargers.by_identity("NEW") is None
+    assert await house.database.chargers.by_identity("NEW") is None
 
 
 async def test_the_chargers_own_preference_decides_the_version(house: House) -> None:
@@ -58,8 +58,8 @@ async def test_the_chargers_own_preference_decides_the_version(house: House) -> 
         assert socket.subprotocol == "ocpp2.0.1"
 
 
-async def test_an_unknown_charger_is_not_found(directory: Directory, temporal: Temporal) -> None:
-    async with House(directory, temporal, unknown_chargers="refuse") as house:
+async def test_an_unknown_charger_is_not_found(database: Database, temporal: Temporal) -> None:
+    async with House(database, temporal, unknown_chargers="refuse") as house:
         with capture_logs() as logs:
             options = {"local_addr": ("127.0.1.1", 0)}
             assert (await refusal(house.url("NOBODY"), ["ocpp1.6"], **options))[0] == 404
@@ -73,7 +73,7 @@ async def test_an_unknown_charger_is_registered_where_that_is_wanted(house: Hous
         await station.call(
             "StatusNotification", {"connectorId": 2, "errorCode": "NoError", "status": "Available"}
         )
-    charger = await house.directory.chargers.by_identity("NEW")
+    charger = await house.database.chargers.by_identity("NEW")
     assert charger is not None
     assert [(port.port_number, port.status) for port in charger.ports] == [(2, "Available")]
 
@@ -111,19 +111,19 @@ async def test_the_stored_spelling_of_an_identity_counts(house: House) -> None:
 
 
 async def test_a_charger_without_a_password_needs_an_open_house(
-    directory: Directory, temporal: Temporal
+    database: Database, temporal: Temporal
 ) -> None:
-    await directory.chargers.add(NewCharger("CP-1"))
-    async with House(directory, temporal, open_chargers=False) as house:
+    await database.chargers.add(NewCharger("CP-1"))
+    async with House(database, temporal, open_chargers=False) as house:
         assert (await refusal(house.url(), ["ocpp1.6"]))[0] == 401
         assert (await refusal(house.url("NEW"), ["ocpp1.6"]))[0] == 401
 
 
 @pytest.fixture
-async def guarded(directory: Directory, temporal: Temporal) -> Any:
+async def guarded(database: Database, temporal: Temporal) -> Any:
     """A gateway with one charger, which has a password."""
-    await directory.chargers.add(NewCharger("CP-1", password=PASSWORD))
-    async with House(directory, temporal) as house:
+    await database.chargers.add(NewCharger("CP-1", password=PASSWORD))
+    async with House(database, temporal) as house:
         yield house
 
 
@@ -161,11 +161,11 @@ async def test_the_right_password_opens_the_socket(guarded: House, headers: dict
 
 
 async def test_a_key_of_arbitrary_bytes_is_accepted_raw_and_as_hexadecimal_text(
-    directory: Directory, temporal: Temporal
+    database: Database, temporal: Temporal
 ) -> None:
     key = bytes([0, 1, 58, 255, *range(16)])
-    await directory.chargers.add(NewCharger("CP-1", password=key.hex()))
-    async with House(directory, temporal) as house:
+    await database.chargers.add(NewCharger("CP-1", password=key.hex()))
+    async with House(database, temporal) as house:
         for sent in (key, key.hex().encode(), key.hex().upper().encode()):
             async with Station(house.url(), headers=basic("CP-1", sent)) as station:
                 await station.boot()
@@ -194,10 +194,10 @@ async def test_a_frame_beyond_all_measure_closes_the_socket(house: House) -> Non
 
 
 async def test_beyond_the_bound_on_connections_chargers_come_back_later(
-    directory: Directory, temporal: Temporal
+    database: Database, temporal: Temporal
 ) -> None:
     async with (
-        House(directory, temporal, max_connections=1) as house,
+        House(database, temporal, max_connections=1) as house,
         house.station(identity="ONE") as station,
     ):
         await station.boot()

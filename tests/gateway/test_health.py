@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from berth.database import Directory, UnreachableError
+from berth.database import Database, UnreachableError
 from tests.gateway.house import House, Temporal
 
 
@@ -25,19 +25,19 @@ async def test_a_gateway_that_drains_is_live_and_takes_nobody(house: House) -> N
     assert await health(house, "ready") == (503, "the gateway restarts\n")
 
 
-async def test_a_full_gateway_is_not_ready(directory: Directory, temporal: Temporal) -> None:
-    async with House(directory, temporal, max_connections=1) as house, house.station() as station:
+async def test_a_full_gateway_is_not_ready(database: Database, temporal: Temporal) -> None:
+    async with House(database, temporal, max_connections=1) as house, house.station() as station:
         await station.boot()
         assert await health(house, "live") == (200, "ok\n")
         assert await health(house, "ready") == (503, "too many connections\n")
 
 
-async def test_a_gateway_without_its_directory_is_live_and_not_ready(
+async def test_a_gateway_without_its_database_is_live_and_not_ready(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def unreachable() -> None:
         raise UnreachableError("no database")
 
-    monkeypatch.setattr(house.directory, "ping", unreachable)
+    monkeypatch.setattr(house.database, "ping", unreachable)
     assert await health(house, "live") == (200, "ok\n")
-    assert await health(house, "ready") == (503, "the directory does not answer\n")
+    assert await health(house, "ready") == (503, "the database does not answer\n")

@@ -20,7 +20,7 @@ import structlog
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from berth.database import Directory, NewCharger, NewPort
+from berth.database import Database, NewCharger, NewPort
 from gateway import server
 from tests.conftest import KEPT
 from tests.gateway.attacks import (
@@ -108,11 +108,11 @@ async def house(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -
         patch.setattr(server, "_OPEN_TIMEOUT", OPEN_TIMEOUT)
         patch.setattr(server, "_CLOSE_TIMEOUT", 1.0)
         async with (
-            await Directory.open(f"sqlite+aiosqlite:///{file}") as directory,
-            House(directory, Temporal(), boot_wait=0.1, ocpp_ping_interval=2, max_connections=200) as house,
+            await Database.open(f"sqlite+aiosqlite:///{file}") as database,
+            House(database, Temporal(), boot_wait=0.1, ocpp_ping_interval=2, max_connections=200) as house,
         ):
-            await directory.chargers.add(NewCharger("CP-1", ports=[NewPort(1), NewPort(2)]))
-            await directory.chargers.add(NewCharger(GUARDED, password="0123456789abcdef0123"))
+            await database.chargers.add(NewCharger("CP-1", ports=[NewPort(1), NewPort(2)]))
+            await database.chargers.add(NewCharger(GUARDED, password="0123456789abcdef0123"))
             background = [asyncio.create_task(house.messages.run()), asyncio.create_task(_beat(house))]
             yield house
             for task in background:
@@ -121,7 +121,7 @@ async def house(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 async def _beat(house: House) -> None:
     while True:
-        await house.directory.links.heartbeat(house.incarnation)
+        await house.database.links.heartbeat(house.incarnation)
         await asyncio.sleep(3)
 
 

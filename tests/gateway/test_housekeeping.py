@@ -10,32 +10,32 @@ import pytest
 import structlog
 from sqlalchemy import make_url
 
-from berth.database import Charger, Directory, EventSubscription, LoggedMessage
+from berth.database import Charger, Database, EventSubscription, LoggedMessage
 from berth.database.connections import Connections, connect
 from berth.database.tables import gateways, idempotency, messages
 from gateway.housekeeping import keep_house, sweep
-from tests.directory.time_passes import age
+from tests.database.time_passes import age
 from tests.gateway.house import eventually
 
 HASH = "0" * 64
 
 
 @pytest.fixture
-async def connections(directory: Directory, tmp_path: Path) -> AsyncIterator[Connections]:
-    """A way around the directory, to let time pass in it."""
+async def connections(database: Database, tmp_path: Path) -> AsyncIterator[Connections]:
+    """A way around the database, to let time pass in it."""
     connections = connect(make_url(f"sqlite+aiosqlite:///{tmp_path / 'berth.db'}"))
     yield connections
     await connections.close()
 
 
 @pytest.fixture
-async def old(directory: Directory, charger: Charger, connections: Connections) -> None:
+async def old(database: Database, charger: Charger, connections: Connections) -> None:
     """One of everything that has had its time."""
     now = datetime.now(UTC)
-    await directory.messages.write([message(now)])
-    await directory.idempotency.record(1, "old", HASH, 200, "{}")
-    await directory.links.start("old", "G", "gateway-G-old")
-    await directory.subscriptions.put(subscription(charger, now - timedelta(hours=25)))
+    await database.messages.write([message(now)])
+    await database.idempotency.record(1, "old", HASH, 200, "{}")
+    await database.links.start("old", "G", "gateway-G-old")
+    await database.subscriptions.put(subscription(charger, now - timedelta(hours=25)))
     await age(connections, messages.c.created_at, timedelta(days=31))
     await age(connections, idempotency.c.created_at, timedelta(days=2))
     await age(connections, gateways.c.heartbeat_at, timedelta(days=2))
@@ -64,46 +64,46 @@ async def count(connections: Connections, table: str) -> int:
 
 
 async def test_what_is_old_goes_and_what_is_not_stays(
-    directory: Directory, charger: Charger, connections: Connections, old: None
+    database: Database, charger: Charger, connections: Connections, old: None
 ) -> None:
     now = datetime.now(UTC)
-    await directory.messages.write([message(now)])
-    await directory.idempotency.record(1, "new", HASH, 200, "{}")
-    await directory.subscriptions.put(subscription(charger, now + timedelta(hours=1)))
+    await database.messages.write([message(now)])
+    await database.idempotency.record(1, "new", HASH, 200, "{}")
+    await database.subscriptions.put(subscription(charger, now + timedelta(hours=1)))
     with structlog.testing.capture_logs() as logs:
-        await asyncio.gather(*(sweep(directory) for _ in range(3)))
+        await asyncio.gather(*(sweep(database) for _ in range(3)))
     assert await counts(connections) == {
         "messages": 1,
         "idempotency": 1,
         "gateways": 0,
         "live_reservations": 1,
     }
-    assert await directory.idempotency.find(1, "new") is not None
+    assert await database.idempotency.find(1, "new") is not None
     assert sorted(line["what"] for line in logs) == sorted(await counts(connections))
     assert {line["deleted_count"] for line in logs} == {1}
 
 
 async def test_one_that_fails_does_not_keep_the_others(
-    directory: Directory, connections: Connections, old: None, monkeypatch: pytest.MonkeyPatch
+    database: Database, connections: Connections, old: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(*_: Any) -> int:
         raise OSError("disk full")
 
-    monkeypatch.setattr(directory.messages, "prune", fails)
+    monkeypatch.setattr(database.messages, "prune", fails)
     with structlog.testing.capture_logs() as logs:
-        await sweep(directory)
+        await sweep(database)
     assert [line["what"] for line in logs if line["event"] == "housekeeping_failed"] == ["messages"]
     assert set((await counts(connections)).values()) == {0, 1}
 
 
-async def test_it_is_done_again_and_again(directory: Directory, connections: Connections, old: None) -> None:
-    keeping = asyncio.create_task(keep_house(directory, every=0.01, first_after=0.01))
+async def test_it_is_done_again_and_again(database: Database, connections: Connections, old: None) -> None:
+    keeping = asyncio.create_task(keep_house(database, every=0.01, first_after=0.01))
 
     async def is_empty() -> bool:
         return set((await counts(connections)).values()) == {0}
 
     await eventually(is_empty)
-    await directory.messages.write([message(datetime.now(UTC))])
+    await database.messages.write([message(datetime.now(UTC))])
     await age(connections, messages.c.created_at, timedelta(days=31))
     await eventually(is_empty)
     keeping.cancel()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from berth.database import Charger, Directory, Token
+from berth.database import Charger, Database, Token
 from gateway import ocpp_schemas as schemas
 from gateway.charger_events import Outbox
 from gateway.ocpp_schemas import Version
@@ -99,8 +99,8 @@ async def test_no_payload_makes_a_handler_fail(
     house: House, charger: Charger, call: tuple[Version, str, Payload]
 ) -> None:
     version, action, payload = call
-    outbox = Outbox(charger.id, 1, house.directory, house.deliverer.wake)
-    reports = ChargerReports(charger, house.directory, house.settings, outbox)
+    outbox = Outbox(charger.id, 1, house.database, house.deliverer.wake)
+    reports = ChargerReports(charger, house.database, house.settings, outbox)
     answer = await DIALECTS[f"ocpp{version}"].routes[action](reports, payload)
     assert schemas.faults(version, action, "response", answer) == []
 
@@ -178,10 +178,10 @@ async def test_every_call_of_captured_chargers_is_answered(house: House, file: P
             assert schemas.faults(version, action, "response", answer[2]) == []
 
 
-async def test_a_boot_leaves_its_facts_in_the_directory(house: House) -> None:
+async def test_a_boot_leaves_its_facts_in_the_database(house: House) -> None:
     async with house.station("2.0.1") as station:
         await station.call("BootNotification", REQUESTS["2.0.1", "BootNotification"])
-    charger = await house.directory.chargers.by_identity("CP-1")
+    charger = await house.database.chargers.by_identity("CP-1")
     assert charger is not None
     assert (charger.manufacturer, charger.model, charger.serial_number) == ("V", "M", "S")
 
@@ -199,21 +199,21 @@ async def test_a_repeated_start_gets_the_same_transaction_id(house: House) -> No
 async def test_a_transaction_runs_from_its_start_to_its_stop(house: House) -> None:
     async with house.station() as station:
         started = await station.call("StartTransaction", REQUESTS["1.6", "StartTransaction"])
-        charger = await house.directory.chargers.by_identity("CP-1")
+        charger = await house.database.chargers.by_identity("CP-1")
         assert charger is not None
-        assert (await house.directory.transactions.current(charger.id))[1].id == started["transactionId"]
+        assert (await house.database.transactions.current(charger.id))[1].id == started["transactionId"]
         await station.call(
             "StopTransaction", {"transactionId": started["transactionId"], "meterStop": 5, "timestamp": TIME}
         )
-    assert await house.directory.transactions.current(charger.id) == {}
+    assert await house.database.transactions.current(charger.id) == {}
 
 
 async def test_an_unchanged_status_is_written_once(house: House) -> None:
     async with house.station() as station:
         await station.call("StatusNotification", STATUS_16)
-        charger = await house.directory.chargers.by_identity("CP-1")
+        charger = await house.database.chargers.by_identity("CP-1")
         await station.call("StatusNotification", STATUS_16)
-        again = await house.directory.chargers.by_identity("CP-1")
+        again = await house.database.chargers.by_identity("CP-1")
     assert charger is not None
     assert again is not None
     assert charger.ports[0].status_at == again.ports[0].status_at
@@ -224,7 +224,7 @@ async def test_a_status_repeated_on_the_next_socket_is_not_written_again(house: 
     for word in ("Available", "Available", "Faulted"):
         async with house.station() as station:
             await station.call("StatusNotification", STATUS_16 | {"status": word})
-        charger = await house.directory.chargers.by_identity("CP-1")
+        charger = await house.database.chargers.by_identity("CP-1")
         assert charger is not None
         seen.append((charger.ports[0].status, charger.ports[0].status_at))
     assert seen[0] == seen[1]
@@ -253,7 +253,7 @@ async def test_both_kinds_of_201_status_mean_the_same(house: House) -> None:
         await station.call("StatusNotification", REQUESTS["2.0.1", "StatusNotification"])
         await station.call("NotifyEvent", reported(1, "Reserved"))
         await station.call("NotifyEvent", reported(2, "Occupied"))
-    charger = await house.directory.chargers.by_identity("CP-1")
+    charger = await house.database.chargers.by_identity("CP-1")
     assert charger is not None
     assert [port.status for port in charger.ports] == ["Reserved", "Occupied"]
 
@@ -272,7 +272,7 @@ async def authorized(station: Station, id_tag: str) -> Payload:
 async def test_a_listed_member_of_a_reservations_group_is_told_to_charger_and_workflow(
     house: House, charger: Charger, temporal: Temporal, version: str
 ) -> None:
-    await house.directory.tokens.put(Token("MEMBER", "FLEET"))
+    await house.database.tokens.put(Token("MEMBER", "FLEET"))
     row = await house.subscribe(charger.id, id_tag="Driver", parent_id_tag="Fleet")
     async with house.station(version) as station:
         # In the reservation's own spelling: some chargers compare it case by case.
@@ -295,17 +295,17 @@ async def test_a_listed_member_of_a_reservations_group_is_told_to_charger_and_wo
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 async def test_tokens_are_judged_by_reservation_list_and_setting(
-    directory: Directory, temporal: Temporal, version: str
+    database: Database, temporal: Temporal, version: str
 ) -> None:
-    await directory.tokens.put(Token("LISTED", "FLEET"))
-    await directory.tokens.put(Token("BLOCKED", None, "Blocked"))
-    await directory.tokens.put(Token("EXPIRED", None, "Expired"))
+    await database.tokens.put(Token("LISTED", "FLEET"))
+    await database.tokens.put(Token("BLOCKED", None, "Blocked"))
+    await database.tokens.put(Token("EXPIRED", None, "Expired"))
     async with (
-        House(directory, temporal, unknown_tokens="refuse") as house,
+        House(database, temporal, unknown_tokens="refuse") as house,
         house.station(version) as station,
     ):
         await station.boot()
-        charger = await directory.chargers.by_identity("CP-1")
+        charger = await database.chargers.by_identity("CP-1")
         assert charger is not None
         for number, id_tag in enumerate(["Mine", "LISTED", "BLOCKED", "EXPIRED"], start=1):
             await house.subscribe(charger.id, reservation_id=number, id_tag=id_tag, parent_id_tag="HOME")
@@ -317,7 +317,7 @@ async def test_tokens_are_judged_by_reservation_list_and_setting(
 
 
 async def test_a_listed_token_without_a_reservation_is_as_the_list_says(house: House) -> None:
-    await house.directory.tokens.put(Token("EXPIRED", None, "Expired"))
+    await house.database.tokens.put(Token("EXPIRED", None, "Expired"))
     async with house.station() as station:
         assert (await authorized(station, "EXPIRED"))["status"] == "Expired"
         assert (await authorized(station, "STRANGER"))["status"] == "Accepted"
@@ -330,16 +330,16 @@ async def test_nobody_needs_no_authorization_on_201(house: House) -> None:
 
 
 async def test_a_parent_too_long_for_16_is_left_out(house: House) -> None:
-    await house.directory.tokens.put(Token("ABC", "x" * 30))
+    await house.database.tokens.put(Token("ABC", "x" * 30))
     async with house.station() as station:
         assert await authorized(station, "ABC") == {"status": "Accepted", "group": None}
 
 
-async def test_only_a_failing_directory_gives_an_internal_error(house: House) -> None:
+async def test_only_a_failing_database_gives_an_internal_error(house: House) -> None:
     async with house.station() as station:
         await station.boot()
         await house.session()
-        await house.directory.close()
+        await house.database.close()
         assert (await station.ask("StatusNotification", STATUS_16))[2] == "InternalError"
         await station.call("Heartbeat")
         await station.call("MeterValues", {"connectorId": 1, "meterValue": []})
@@ -349,7 +349,7 @@ async def test_a_charger_that_reports_absurd_ports_fills_no_table(house: House) 
     async with house.station(identity="NEW") as station:
         for number in (-1, 100, 2**31, "many"):
             await station.call("StatusNotification", STATUS_16 | {"connectorId": number})
-    charger = await house.directory.chargers.by_identity("NEW")
+    charger = await house.database.chargers.by_identity("NEW")
     assert charger is not None
     assert charger.ports == ()
 
@@ -361,7 +361,7 @@ async def test_every_exchange_is_in_the_message_log_without_secrets(house: House
 
     async def written() -> Any:
         await house.messages.flush()
-        return await house.directory.messages.query()
+        return await house.database.messages.query()
 
     heartbeat, authorize = await eventually(written)
     assert (heartbeat.message_type, authorize.message_type) == ("Heartbeat", "Authorize")

@@ -12,11 +12,11 @@ import structlog
 from sqlalchemy import make_url
 
 from berth.charger_link import NotSent
-from berth.database import Capabilities, Charger, Directory
+from berth.database import Capabilities, Charger, Database
 from berth.database.connections import Connections, connect
 from berth.database.tables import chargers
 from gateway import inquiry, outbound
-from tests.directory.time_passes import age
+from tests.database.time_passes import age
 from tests.gateway.commands import Commands, terms
 from tests.gateway.house import House, Temporal, eventually, until
 from tests.gateway.station import Station
@@ -34,17 +34,17 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def connections(directory: Directory, tmp_path: Path) -> AsyncIterator[Connections]:
-    """A way around the directory, to let time pass in it."""
+async def connections(database: Database, tmp_path: Path) -> AsyncIterator[Connections]:
+    """A way around the database, to let time pass in it."""
     connections = connect(make_url(f"sqlite+aiosqlite:///{tmp_path / 'berth.db'}"))
     yield connections
     await connections.close()
 
 
 @pytest.fixture
-async def house(directory: Directory, temporal: Temporal, charger: Charger) -> AsyncIterator[House]:
+async def house(database: Database, temporal: Temporal, charger: Charger) -> AsyncIterator[House]:
     """A gateway that asks soon."""
-    async with House(directory, temporal, inquire_after=0.02) as house:
+    async with House(database, temporal, inquire_after=0.02) as house:
         yield house
 
 
@@ -66,7 +66,7 @@ async def known(house: House, charger: Charger) -> Capabilities:
     """What is known once something is."""
 
     async def something() -> Capabilities | None:
-        found = await house.directory.chargers.by_id(charger.id)
+        found = await house.database.chargers.by_id(charger.id)
         assert found is not None
         return found.capabilities if found.capabilities != Capabilities() else None
 
@@ -77,7 +77,7 @@ async def was_asked(house: House, charger: Charger) -> None:
     """Poll until the charger counts as asked."""
 
     async def is_settled() -> bool:
-        return not await house.directory.capabilities.is_due(charger.id)
+        return not await house.database.capabilities.is_due(charger.id)
 
     await eventually(is_settled)
 
@@ -122,7 +122,7 @@ async def test_a_charger_that_does_not_say_stays_unknown_and_is_left_in_peace(
         elif ending == "answers nonsense":
             await station.answer(message_id, {"configurationKey": "all of them"})
         await was_asked(house, charger)
-        found = await house.directory.chargers.by_id(charger.id)
+        found = await house.database.chargers.by_id(charger.id)
         assert found is not None
         assert found.capabilities == Capabilities()
         await station.boot()
@@ -169,10 +169,10 @@ async def test_a_charger_that_boots_a_day_later_is_asked_again(
 
 
 async def test_a_charger_that_reconnects_without_a_boot_is_asked_only_while_it_is_unknown(
-    directory: Directory, temporal: Temporal, charger: Charger, connections: Connections
+    database: Database, temporal: Temporal, charger: Charger, connections: Connections
 ) -> None:
-    await directory.chargers.set_identity_facts(charger.id, "Maker", "Model")
-    async with House(directory, temporal, boot_wait=0.01, inquire_after=0.02) as house:
+    await database.chargers.set_identity_facts(charger.id, "Maker", "Model")
+    async with House(database, temporal, boot_wait=0.01, inquire_after=0.02) as house:
         async with house.station() as station:
             message_id, _ = await station.asked("GetConfiguration")
             await station.answer(message_id, RESERVES)
@@ -202,7 +202,7 @@ async def test_new_firmware_makes_a_charger_unknown_and_has_it_asked_again(
         await station.answer((await station.asked("GetConfiguration"))[0], RESERVES)
         await known(house, charger)
         await station.call("BootNotification", boot | {"firmwareVersion": "1.1"})
-        found = await house.directory.chargers.by_id(charger.id)
+        found = await house.database.chargers.by_id(charger.id)
         assert found is not None
         assert found.capabilities == Capabilities()
         await station.answer((await station.asked("GetConfiguration"))[0], RESERVES)
@@ -262,14 +262,14 @@ async def test_a_command_that_comes_with_a_question_out_goes_second_when_the_ans
     ],
 )
 async def test_an_answer_to_a_command_shows_what_a_charger_can_do(
-    directory: Directory,
+    database: Database,
     temporal: Temporal,
     charger: Charger,
     port_number: int | None,
     answer: Callable[[], Any],
     capabilities: Capabilities,
 ) -> None:
-    async with House(directory, temporal) as house, house.station() as station:
+    async with House(database, temporal) as house, house.station() as station:
         await station.boot()
         await house.session()
         reserving = asyncio.create_task(
@@ -283,7 +283,7 @@ async def test_an_answer_to_a_command_shows_what_a_charger_can_do(
 
 
 async def test_what_is_known_never_stops_a_frame(house: House, charger: Charger, commands: Commands) -> None:
-    await house.directory.capabilities.showed(charger.id, Capabilities(False, False))
+    await house.database.capabilities.showed(charger.id, Capabilities(False, False))
     async with house.station() as station:
         await station.boot()
         await station.answer((await station.asked("GetConfiguration"))[0], {})
@@ -304,7 +304,7 @@ async def test_an_answer_is_not_lost_over_what_it_shows(
         await station.boot()
         await station.answer((await station.asked("GetConfiguration"))[0], RESERVES)
         await known(house, charger)
-        monkeypatch.setattr(house.directory.capabilities, "showed", fails)
+        monkeypatch.setattr(house.database.capabilities, "showed", fails)
         reserving = asyncio.create_task(commands.reserve())
         await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
         assert (await reserving).status is ReserveStatus.ACCEPTED

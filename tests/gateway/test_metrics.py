@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from berth.database import Charger, Directory, NewCharger
+from berth.database import Charger, Database, NewCharger
 from gateway.backlog import tell_backlog
 from gateway.call_log import MessageLog
 from tests.gateway.commands import Commands
@@ -118,11 +118,11 @@ async def refused(house: House, identity: str, version: str = "ocpp1.6", passwor
 
 
 async def test_each_reason_to_refuse_a_handshake_has_its_count(
-    directory: Directory, temporal: Temporal, moved: Moves
+    database: Database, temporal: Temporal, moved: Moves
 ) -> None:
-    await directory.chargers.add(NewCharger("OPEN"))
-    await directory.chargers.add(NewCharger("SHUT", password="0123456789abcdef0123"))
-    async with House(directory, temporal, unknown_chargers="refuse", open_chargers=False) as house:
+    await database.chargers.add(NewCharger("OPEN"))
+    await database.chargers.add(NewCharger("SHUT", password="0123456789abcdef0123"))
+    async with House(database, temporal, unknown_chargers="refuse", open_chargers=False) as house:
         await refused(house, "NOBODY")
         await refused(house, "x" * 49)
         await refused(house, "OPEN")
@@ -149,19 +149,19 @@ async def test_what_the_message_log_drops_is_counted(moved: Moves) -> None:
     assert moved("berth_messages_dropped_total") == 2
 
 
-async def test_events_that_nobody_has_heard_are_told(directory: Directory, charger: Charger) -> None:
+async def test_events_that_nobody_has_heard_are_told(database: Database, charger: Charger) -> None:
     for _ in range(3):
-        await directory.events.store(charger.id, "reservation-1-7", "charger_booted", "{}")
+        await database.events.store(charger.id, "reservation-1-7", "charger_booted", "{}")
 
     def told(name: str) -> float | None:
         return REGISTRY.get_sample_value(name)
 
-    telling = asyncio.create_task(tell_backlog(directory, every=0.01))
+    telling = asyncio.create_task(tell_backlog(database, every=0.01))
     await until(lambda: told("berth_events_undelivered") == 3)
     await until(lambda: (told("berth_events_oldest_age_seconds") or 0) > 0)
-    events = await directory.events.next_of(charger.id)
-    await directory.events.delivered([event.id for event in events])
+    events = await database.events.next_of(charger.id)
+    await database.events.delivered([event.id for event in events])
     await until(lambda: told("berth_events_undelivered") == 0)
-    await directory.close()
+    await database.close()
     await until(lambda: math.isnan(told("berth_events_undelivered") or 0))
     telling.cancel()

@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from berth.database import Charger, Directory
+from berth.database import Charger, Database
 from tests.gateway.commands import Commands
 from tests.gateway.house import House, Temporal
 from tests.gateway.station import Payload, Station, basic
@@ -91,9 +91,9 @@ async def opens(house: House, version: str, password: bytes | None) -> bool:
 
 
 @pytest.fixture
-async def charger(directory: Directory, charger: Charger) -> Charger:
+async def charger(database: Database, charger: Charger) -> Charger:
     """It has a password."""
-    await directory.chargers.update(charger.id, password=OLD.decode())
+    await database.chargers.update(charger.id, password=OLD.decode())
     return charger
 
 
@@ -197,20 +197,20 @@ async def test_a_second_change_in_doubt_does_not_shut_out_who_took_the_first(
 
 
 async def test_a_frame_that_did_not_go_out_leaves_nothing_behind(
-    house: House, charger: Charger, directory: Directory
+    house: House, charger: Charger, database: Database
 ) -> None:
     with pytest.raises(ApplicationError):
         await Commands(house, charger).change_password()
-    found = await directory.chargers.by_id(charger.id)
+    found = await database.chargers.by_id(charger.id)
     assert found is not None
     assert not found.has_newer_password
 
 
 async def test_a_charger_without_a_password_gets_its_first_one(
-    directory: Directory, temporal: Temporal, charger: Charger
+    database: Database, temporal: Temporal, charger: Charger
 ) -> None:
-    await directory.chargers.update(charger.id, password=None)
-    async with House(directory, temporal) as house:
+    await database.chargers.update(charger.id, password=None)
+    async with House(database, temporal) as house:
         async with house.station() as station:
             change = await Change.begin(house, charger, "1.6", station)
             await change.answer("Accepted")
@@ -223,7 +223,7 @@ async def test_a_charger_without_a_password_gets_its_first_one(
 
 @VERSIONS
 async def test_the_new_password_stands_in_no_log(
-    house: House, charger: Charger, directory: Directory, version: str
+    house: House, charger: Charger, database: Database, version: str
 ) -> None:
     with capture_logs() as logs:
         async with Station(house.url(), f"ocpp{version}", basic("CP-1", OLD)) as station:
@@ -234,7 +234,7 @@ async def test_the_new_password_stands_in_no_log(
             await change.asked
         assert not await change.opens(change.password)
         await house.messages.flush()
-    rows = await directory.messages.query(charger_id=charger.id)
+    rows = await database.messages.query(charger_id=charger.id)
     (row,) = [row for row in rows if row.message_type in ("ChangeConfiguration", "SetVariables")]
     assert '"***"' in row.payload_json
     assert "no: ***" in (row.response_json or "")

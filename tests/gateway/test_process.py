@@ -19,7 +19,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from berth.database import Charger, Directory, Link, UnreachableError
+from berth.database import Charger, Database, Link, UnreachableError
 from berth.database.connections import connect as connect_database
 from berth.database.tables import gateways
 from berth.settings import Settings
@@ -28,7 +28,7 @@ from cli.up.temporal_cli import find_temporal_cli
 from gateway import process
 from gateway.process import run
 from gateway.server import PortInUse
-from tests.directory.time_passes import age
+from tests.database.time_passes import age
 from tests.gateway.house import eventually
 from tests.gateway.station import Station
 from webhooks.charger_presence import ChargerPresence
@@ -82,10 +82,10 @@ def worker(client: Client, queue: str) -> Worker:
 
 
 @asynccontextmanager
-async def gateway(settings: Settings, client: Client, directory: Directory) -> AsyncIterator[asyncio.Event]:
+async def gateway(settings: Settings, client: Client, database: Database) -> AsyncIterator[asyncio.Event]:
     """A running gateway; setting the event stops it."""
     stop = asyncio.Event()
-    running = asyncio.create_task(run(settings, "G", client, directory, stop=stop))
+    running = asyncio.create_task(run(settings, "G", client, database, stop=stop))
 
     async def listening() -> bool:
         if running.done():
@@ -105,35 +105,35 @@ def station(settings: Settings) -> Station:
     return Station(f"ws://127.0.0.1:{settings.gateway_port}/ocpp/CP-1")
 
 
-async def route(directory: Directory) -> Link:
+async def route(database: Database) -> Link:
     async def ready() -> Link | None:
-        charger = await directory.chargers.by_identity("CP-1")
-        return await directory.links.route(charger.id) if charger else None
+        charger = await database.chargers.by_identity("CP-1")
+        return await database.links.route(charger.id) if charger else None
 
     return await eventually(ready)
 
 
 async def test_chargers_are_served_while_temporal_is_away(
-    settings: Settings, absent: Client, directory: Directory, charger: Charger
+    settings: Settings, absent: Client, database: Database, charger: Charger
 ) -> None:
-    async with gateway(settings, absent, directory) as stop, station(settings) as one:
+    async with gateway(settings, absent, database) as stop, station(settings) as one:
         await one.boot()
-        link = await route(directory)
+        link = await route(database)
         assert link.queue.startswith("gateway-G-")
         await one.call("Heartbeat")
         stop.set()
         assert await one.closed() == (1012, "the gateway restarts")
-    assert await directory.links.route(charger.id) is None
-    assert [message.message_type for message in await directory.messages.query()] == [
+    assert await database.links.route(charger.id) is None
+    assert [message.message_type for message in await database.messages.query()] == [
         "Heartbeat",
         "BootNotification",
     ]
 
 
 async def test_a_signal_stops_the_gateway(
-    settings: Settings, absent: Client, directory: Directory, charger: Charger
+    settings: Settings, absent: Client, database: Database, charger: Charger
 ) -> None:
-    async with gateway(settings, absent, directory), station(settings) as one:
+    async with gateway(settings, absent, database), station(settings) as one:
         await one.boot()
         os.kill(os.getpid(), signal.SIGTERM)
         assert (await one.closed())[0] == 1012
@@ -142,20 +142,20 @@ async def test_a_signal_stops_the_gateway(
 async def test_chargers_of_a_gateway_that_was_taken_for_dead_are_back_with_its_next_heartbeat(
     settings: Settings,
     absent: Client,
-    directory: Directory,
+    database: Database,
     charger: Charger,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(process, "_HEARTBEAT_EVERY", 1.0)
-    _, key = await directory.keys.create("app", ["read"])
-    webhook = await directory.webhooks.add(key.id, "https://app.example/", "whsec_1")
+    _, key = await database.keys.create("app", ["read"])
+    webhook = await database.webhooks.add(key.id, "https://app.example/", "whsec_1")
     connections = connect_database(make_url(f"sqlite+aiosqlite:///{tmp_path / 'berth.db'}"))
-    presence = ChargerPresence(directory, Announcer(directory))
+    presence = ChargerPresence(database, Announcer(database))
     came, went = "charger.connected", "charger.disconnected"
 
     async def told() -> list[str]:
-        found = await directory.deliveries.of_webhook(webhook.id, state=None, limit=10)
+        found = await database.deliveries.of_webhook(webhook.id, state=None, limit=10)
         return [one.event_type for one in reversed(found)]
 
     async def is_told_to_be_lost() -> bool:
@@ -169,7 +169,7 @@ async def test_chargers_of_a_gateway_that_was_taken_for_dead_are_back_with_its_n
     async def is_connected() -> bool:
         return await told() == [came]
 
-    async with gateway(settings, absent, directory), station(settings) as one:
+    async with gateway(settings, absent, database), station(settings) as one:
         await one.boot()
         await eventually(is_connected)
         await eventually(is_told_to_be_lost)
@@ -182,7 +182,7 @@ async def test_chargers_of_a_gateway_that_was_taken_for_dead_are_back_with_its_n
 async def test_a_gateway_that_cannot_tell_of_its_end_leaves_no_link_and_no_message_behind(
     settings: Settings,
     absent: Client,
-    directory: Directory,
+    database: Database,
     charger: Charger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -190,45 +190,45 @@ async def test_a_gateway_that_cannot_tell_of_its_end_leaves_no_link_and_no_messa
         raise UnreachableError("the database is away")
 
     monkeypatch.setattr(ChargerPresence, "leave_with", fails)
-    async with gateway(settings, absent, directory), station(settings) as one:
+    async with gateway(settings, absent, database), station(settings) as one:
         await one.boot()
-        await route(directory)
-    assert await directory.links.gateways() == []
-    assert [message.message_type for message in await directory.messages.query()] == ["BootNotification"]
+        await route(database)
+    assert await database.links.gateways() == []
+    assert [message.message_type for message in await database.messages.query()] == ["BootNotification"]
 
 
 async def test_a_port_in_use_is_named_with_its_setting(
-    settings: Settings, absent: Client, directory: Directory
+    settings: Settings, absent: Client, database: Database
 ) -> None:
-    async with gateway(settings, absent, directory):
+    async with gateway(settings, absent, database):
         with pytest.raises(PortInUse, match=f"port {settings.gateway_port} .* BERTH_GATEWAY_PORT"):
-            await run(settings, "H", absent, directory)
+            await run(settings, "H", absent, database)
 
 
 async def test_each_start_has_a_queue_of_its_own(
-    settings: Settings, absent: Client, directory: Directory, charger: Charger
+    settings: Settings, absent: Client, database: Database, charger: Charger
 ) -> None:
     queues = []
     for _ in range(2):
-        async with gateway(settings, absent, directory), station(settings) as one:
+        async with gateway(settings, absent, database), station(settings) as one:
             await one.boot()
-            queues.append((await route(directory)).queue)
+            queues.append((await route(database)).queue)
     assert queues[0] != queues[1]
 
 
 async def test_a_running_command_is_finished_before_the_gateway_stops(
-    settings: Settings, temporal: Client, directory: Directory, charger: Charger
+    settings: Settings, temporal: Client, database: Database, charger: Charger
 ) -> None:
     terms = Terms(port_id=1, port_number=1, expires_at=datetime.now(UTC) + timedelta(hours=1), id_tag="ABC")
     request = ReserveNowInput(charger_id=charger.id, reservation_id=7, terms=terms, first_run_id="run-1")
     queue = f"test-{uuid.uuid4()}"
     async with (
         worker(temporal, queue),
-        gateway(settings, temporal, directory) as stop,
+        gateway(settings, temporal, database) as stop,
         station(settings) as one,
     ):
         await one.boot()
-        link = await route(directory)
+        link = await route(database)
         reserving = await temporal.start_workflow(
             Reserving.run, args=[link.queue, request], id=f"test-{uuid.uuid4()}", task_queue=queue
         )
@@ -241,18 +241,18 @@ async def test_a_running_command_is_finished_before_the_gateway_stops(
 
 
 async def test_a_failure_keeps_its_type_and_detail_on_the_way_to_the_workflow(
-    settings: Settings, temporal: Client, directory: Directory, charger: Charger
+    settings: Settings, temporal: Client, database: Database, charger: Charger
 ) -> None:
     terms = Terms(port_id=1, port_number=1, expires_at=datetime.now(UTC), id_tag="ABC")
     request = ReserveNowInput(charger_id=charger.id + 1, reservation_id=7, terms=terms)
     queue = f"test-{uuid.uuid4()}"
     async with (
         worker(temporal, queue),
-        gateway(settings, temporal, directory),
+        gateway(settings, temporal, database),
         station(settings) as one,
     ):
         await one.boot()
-        link = await route(directory)
+        link = await route(database)
         with pytest.raises(WorkflowFailureError) as raised:
             await temporal.execute_workflow(
                 Reserving.run, args=[link.queue, request], id=f"test-{uuid.uuid4()}", task_queue=queue
@@ -264,7 +264,7 @@ async def test_a_failure_keeps_its_type_and_detail_on_the_way_to_the_workflow(
 
 
 async def test_a_gateway_that_stops_is_not_routed_to_and_finishes_what_is_under_way(
-    settings: Settings, temporal: Client, directory: Directory, charger: Charger
+    settings: Settings, temporal: Client, database: Database, charger: Charger
 ) -> None:
     terms = Terms(port_id=1, port_number=1, expires_at=datetime.now(UTC) + timedelta(hours=1), id_tag="ABC")
     request = ReserveNowInput(
@@ -273,11 +273,11 @@ async def test_a_gateway_that_stops_is_not_routed_to_and_finishes_what_is_under_
     queue = f"test-{uuid.uuid4()}"
     async with (
         worker(temporal, queue),
-        gateway(settings, temporal, directory) as stop,
+        gateway(settings, temporal, database) as stop,
         station(settings) as one,
     ):
         await one.boot()
-        link = await route(directory)
+        link = await route(database)
 
         async def reserve() -> WorkflowHandle[Reserving, ReserveNowResult]:
             return await temporal.start_workflow(
@@ -289,7 +289,7 @@ async def test_a_gateway_that_stops_is_not_routed_to_and_finishes_what_is_under_
         stop.set()
 
         async def is_withdrawn() -> bool:
-            return await directory.links.route(charger.id) is None
+            return await database.links.route(charger.id) is None
 
         await eventually(is_withdrawn)
         late = await reserve()  # by a look at the route from just before

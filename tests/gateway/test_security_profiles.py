@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidMessage, InvalidStatus
 from websockets.typing import Subprotocol
 
-from berth.database import Directory, NewCharger
+from berth.database import Database, NewCharger
 from berth.settings import Settings
 from berth.temporal.client import connect as connect_temporal
 from berth.tls import CertificateError
@@ -47,11 +47,11 @@ def gateway_file(ours: Authority) -> Path:
 
 @pytest.fixture
 async def secure(
-    directory: Directory, temporal: Temporal, ours: Authority, gateway_file: Path
+    database: Database, temporal: Temporal, ours: Authority, gateway_file: Path
 ) -> AsyncIterator[House]:
     """A gateway with TLS that asks for client certificates."""
     async with House(
-        directory,
+        database,
         temporal,
         open_chargers=False,
         unknown_chargers="refuse",
@@ -90,9 +90,9 @@ async def refused_by_tls(url: str, tls: ssl.SSLContext | None) -> str:
 
 @pytest.mark.parametrize("profile", [None, 0, 1, 2])
 async def test_tls_with_a_password_is_profile_2(
-    directory: Directory, secure: House, ours: Authority, profile: int | None
+    database: Database, secure: House, ours: Authority, profile: int | None
 ) -> None:
-    await directory.chargers.add(NewCharger("CP-1", password=PASSWORD, security_profile=profile))
+    await database.chargers.add(NewCharger("CP-1", password=PASSWORD, security_profile=profile))
     async with Station(secure.url(), headers=RIGHT, tls=ours.trusted()) as station:
         await station.boot()
     assert await refused(secure.url(), WRONG, ours.trusted()) == (401, "wrong user name or password")
@@ -101,59 +101,59 @@ async def test_tls_with_a_password_is_profile_2(
 
 @pytest.mark.parametrize("profile", [None, 0, 1, 2, 3])
 async def test_a_certificate_of_its_own_is_profile_3_and_needs_no_password(
-    directory: Directory, secure: House, ours: Authority, profile: int | None
+    database: Database, secure: House, ours: Authority, profile: int | None
 ) -> None:
-    await directory.chargers.add(NewCharger("CP-1", password=PASSWORD, security_profile=profile))
+    await database.chargers.add(NewCharger("CP-1", password=PASSWORD, security_profile=profile))
     tls = ours.trusted(ours.certify("cp-1"))
     async with Station(secure.url(), tls=tls) as station:
         await station.boot()
 
 
 async def test_the_certificate_of_another_charger_is_refused_also_with_the_password(
-    directory: Directory, secure: House, ours: Authority
+    database: Database, secure: House, ours: Authority
 ) -> None:
-    await directory.chargers.add(NewCharger("CP-1", password=PASSWORD))
+    await database.chargers.add(NewCharger("CP-1", password=PASSWORD))
     tls = ours.trusted(ours.certify("CP-2"))
     assert await refused(secure.url(), RIGHT, tls) == (403, "the client certificate is not this charger's")
 
 
 async def test_a_charger_of_profile_3_does_not_come_in_with_a_password(
-    directory: Directory, secure: House, ours: Authority
+    database: Database, secure: House, ours: Authority
 ) -> None:
-    await directory.chargers.add(NewCharger("CP-1", password=PASSWORD, security_profile=3))
+    await database.chargers.add(NewCharger("CP-1", password=PASSWORD, security_profile=3))
     status, reason = await refused(secure.url(), RIGHT, ours.trusted())
     assert (status, reason) == (403, "this charger needs a client certificate (security profile 3)")
 
 
 @pytest.mark.parametrize("profile", [2, 3])
 async def test_a_charger_that_needs_tls_does_not_come_in_without(
-    directory: Directory, temporal: Temporal, profile: int
+    database: Database, temporal: Temporal, profile: int
 ) -> None:
-    await directory.chargers.add(NewCharger("CP-1", password=PASSWORD, security_profile=profile))
-    async with House(directory, temporal) as house:
+    await database.chargers.add(NewCharger("CP-1", password=PASSWORD, security_profile=profile))
+    async with House(database, temporal) as house:
         status, reason = await refused(house.url(), RIGHT)
     assert (status, reason) == (403, "this charger needs TLS (security profile 2 or 3)")
 
 
 async def test_a_charger_of_profile_1_needs_a_password_in_an_open_house(
-    directory: Directory, temporal: Temporal
+    database: Database, temporal: Temporal
 ) -> None:
-    await directory.chargers.add(NewCharger("CP-1", security_profile=1))
-    async with House(directory, temporal, open_chargers=True) as house:
+    await database.chargers.add(NewCharger("CP-1", security_profile=1))
+    async with House(database, temporal, open_chargers=True) as house:
         assert await refused(house.url()) == (401, "a charger without a password is not accepted here")
-        await directory.chargers.update(1, password=PASSWORD)
+        await database.chargers.update(1, password=PASSWORD)
         async with Station(house.url(), headers=RIGHT) as station:
             await station.boot()
 
 
 async def test_a_charger_of_profile_0_needs_no_password_in_a_closed_house_unless_it_has_one(
-    directory: Directory, temporal: Temporal
+    database: Database, temporal: Temporal
 ) -> None:
-    await directory.chargers.add(NewCharger("CP-1", security_profile=0))
-    async with House(directory, temporal, open_chargers=False) as house:
+    await database.chargers.add(NewCharger("CP-1", security_profile=0))
+    async with House(database, temporal, open_chargers=False) as house:
         async with Station(house.url()) as station:
             await station.boot()
-        await directory.chargers.update(1, password=PASSWORD)
+        await database.chargers.update(1, password=PASSWORD)
         assert await refused(house.url()) == (401, "a password is needed")
 
 
@@ -201,10 +201,10 @@ def test_the_suites_that_ocpp_asks_for_are_offered(gateway_file: Path, suite: st
 
 
 async def test_a_renewed_certificate_is_used_while_sockets_stay_open(
-    directory: Directory, secure: House, ours: Authority, gateway_file: Path
+    database: Database, secure: House, ours: Authority, gateway_file: Path
 ) -> None:
-    await directory.chargers.add(NewCharger("CP-1", password=PASSWORD))
-    await directory.chargers.add(NewCharger("CP-2", password=PASSWORD))
+    await database.chargers.add(NewCharger("CP-1", password=PASSWORD))
+    await database.chargers.add(NewCharger("CP-2", password=PASSWORD))
     assert secure.tls is not None
     watching = asyncio.create_task(secure.tls.watch(every=0.01))
     try:
@@ -228,9 +228,9 @@ async def test_a_renewed_certificate_is_used_while_sockets_stay_open(
 
 
 async def test_files_that_cannot_be_used_leave_the_old_ones_in_use(
-    directory: Directory, secure: House, ours: Authority, gateway_file: Path
+    database: Database, secure: House, ours: Authority, gateway_file: Path
 ) -> None:
-    await directory.chargers.add(NewCharger("CP-1", password=PASSWORD))
+    await database.chargers.add(NewCharger("CP-1", password=PASSWORD))
     gateway_file.write_text("not a certificate")
     assert secure.tls is not None
     with capture_logs() as logs:
@@ -241,7 +241,7 @@ async def test_files_that_cannot_be_used_leave_the_old_ones_in_use(
 
 
 async def test_a_hang_up_signal_renews_the_certificate(
-    directory: Directory, gateway_file: Path, ours: Authority, monkeypatch: pytest.MonkeyPatch
+    database: Database, gateway_file: Path, ours: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
     settings = Settings(gateway_port=0, gateway_tls_cert=gateway_file, gateway_tls_key=gateway_file)
@@ -252,7 +252,7 @@ async def test_a_hang_up_signal_renews_the_certificate(
             return event in [entry["event"] for entry in logs]
 
         running = asyncio.create_task(
-            run(settings, "G", client, directory, stop=stop, tls=gateway_tls(settings))
+            run(settings, "G", client, database, stop=stop, tls=gateway_tls(settings))
         )
         await until(lambda: has_said("gateway_listening"))
         os.replace(ours.certify("gateway", file="new.pem"), gateway_file)
@@ -269,16 +269,16 @@ def test_the_event_loop_that_gateways_run_on_tells_why_it_refuses_too(
 
     async def scenario() -> str:
         async with (
-            await Directory.open(f"sqlite+aiosqlite:///{file}") as directory,
+            await Database.open(f"sqlite+aiosqlite:///{file}") as database,
             House(
-                directory,
+                database,
                 Temporal(),
                 gateway_tls_cert=gateway_file,
                 gateway_tls_key=gateway_file,
                 gateway_client_ca=ours.file,
             ) as house,
         ):
-            await directory.chargers.add(NewCharger("CP-1", security_profile=3))
+            await database.chargers.add(NewCharger("CP-1", security_profile=3))
             async with Station(house.url(), tls=ours.trusted(ours.certify("CP-1"))) as station:
                 await station.boot()
             expired = ours.certify("CP-1", valid_for=timedelta(days=-1))

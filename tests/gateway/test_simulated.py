@@ -2,7 +2,7 @@
 
 import pytest
 
-from berth.database import Capabilities, Charger, Directory
+from berth.database import Capabilities, Charger, Database
 from simulator import Fleet
 from simulator.personality import Version, load_personality
 from tests.gateway.commands import Commands
@@ -33,7 +33,7 @@ async def test_a_reservation_is_accepted_shown_and_cancelled(
         assert (await commands.reserve()).status is ReserveStatus.ACCEPTED
 
         async def shows_reserved() -> bool:
-            found = await house.directory.chargers.by_id(charger.id)
+            found = await house.database.chargers.by_id(charger.id)
             return found is not None and any(port.status == "Reserved" for port in found.ports)
 
         assert await eventually(shows_reserved)
@@ -43,16 +43,16 @@ async def test_a_reservation_is_accepted_shown_and_cancelled(
 
 @pytest.mark.parametrize(("version", "make"), MAKES)
 async def test_what_a_make_can_do_is_found_out(
-    directory: Directory, temporal: Temporal, charger: Charger, version: Version, make: str
+    database: Database, temporal: Temporal, charger: Charger, version: Version, make: str
 ) -> None:
     async with (
-        House(directory, temporal, inquire_after=0.2) as house,
+        House(database, temporal, inquire_after=0.2) as house,
         Fleet(house.url("").removesuffix("/")) as fleet,
     ):
         fleet.add("CP-1", version=version, personality=make)
 
         async def capabilities() -> Capabilities | None:
-            found = await directory.chargers.by_id(charger.id)
+            found = await database.chargers.by_id(charger.id)
             assert found is not None
             return found.capabilities if found.capabilities != Capabilities() else None
 

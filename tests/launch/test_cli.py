@@ -82,7 +82,7 @@ def test_up_with_a_temporal_that_is_away_says_how_to_go_without(var: Path, free_
 
 def test_a_database_that_is_not_there_is_one_line_with_the_cure(tmp_path: Path) -> None:
     line = one_line_of(berth("key", "create", "me", "--local", BERTH_VAR=str(tmp_path)))
-    assert line.startswith("BERTH_DATABASE_URL: there is no directory at")
+    assert line.startswith("BERTH_DATABASE_URL: there is no database at")
     assert "berth migrate" in line
 
 
@@ -100,7 +100,7 @@ def test_a_database_of_an_older_release_is_one_line_with_the_cure(
     set_schema(var, "0001")
     anywhere = {"BERTH_API_PORT": str(free_port), "BERTH_GATEWAY_PORT": str(free_port)}
     line = one_line_of(berth(command, **anywhere))
-    assert line.startswith("BERTH_DATABASE_URL: the directory's schema is 0001, this release needs ")
+    assert line.startswith("BERTH_DATABASE_URL: the database's schema is 0001, this release needs ")
     assert line.endswith("migrate it first (`berth migrate` does)")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from berth.database import Directory, migrate_async
+from berth.database import Database, migrate_async
 from berth.database.connections import connect
 from berth.database.tables import gateways
 from berth.ports import free_port
@@ -17,7 +17,7 @@ from berth.settings import Settings
 from berth.temporal.task_queues import QueueWorkers
 from cli.doctor import Finding, about_workers, examine, show
 from cli.up.temporal_server import TemporalServer
-from tests.directory.time_passes import age
+from tests.database.time_passes import age
 from tests.launch.commands import berth
 
 
@@ -33,20 +33,20 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def directory(settings: Settings) -> AsyncIterator[Directory]:
+async def database(settings: Settings) -> AsyncIterator[Database]:
     """The database of those settings, empty."""
     await migrate_async(settings.database_url)
-    async with await Directory.open(settings.database_url) as directory:
-        yield directory
+    async with await Database.open(settings.database_url) as database:
+        yield database
 
 
-async def hold(directory: Directory, incarnation: str, gateway_id: str, *identities: str) -> None:
+async def hold(database: Database, incarnation: str, gateway_id: str, *identities: str) -> None:
     """Start a gateway, which holds ready sockets of these chargers."""
-    await directory.links.start(incarnation, gateway_id, f"queue-{incarnation}")
+    await database.links.start(incarnation, gateway_id, f"queue-{incarnation}")
     for identity in identities:
-        charger = await directory.chargers.register(identity)
-        epoch = (await directory.links.take(charger.id, incarnation, "ocpp1.6")).epoch
-        await directory.links.mark_ready(charger.id, epoch)
+        charger = await database.chargers.register(identity)
+        epoch = (await database.links.take(charger.id, incarnation, "ocpp1.6")).epoch
+        await database.links.mark_ready(charger.id, epoch)
 
 
 async def silence(settings: Settings, by: timedelta) -> None:
@@ -111,7 +111,7 @@ async def test_a_namespace_that_is_not_there_is_noticed(
     assert (await findings(settings))["search attributes"].state == "wrong"
 
 
-async def test_a_database_is_looked_into(settings: Settings, directory: Directory) -> None:
+async def test_a_database_is_looked_into(settings: Settings, database: Database) -> None:
     found = await findings(settings)
     assert found["database"].state == "ok"
     assert found["chargers"] == Finding(
@@ -124,10 +124,10 @@ async def test_a_database_is_looked_into(settings: Settings, directory: Director
     assert found["gateways"].remedy == "`berth gateway`, with this BERTH_DATABASE_URL"
 
 
-async def test_gateways_are_listed_with_their_chargers(settings: Settings, directory: Directory) -> None:
-    await hold(directory, "one", "north", "CP-1", "CP-2")
-    await hold(directory, "two", "south", "CP-3")
-    await directory.links.drain("two")
+async def test_gateways_are_listed_with_their_chargers(settings: Settings, database: Database) -> None:
+    await hold(database, "one", "north", "CP-1", "CP-2")
+    await hold(database, "two", "south", "CP-3")
+    await database.links.drain("two")
     found = await findings(settings)
     assert found["gateway north"].state == found["gateway south"].state == "ok"
     assert found["gateway north"].detail.startswith("holds 2 charger(s), last heartbeat 0:00:")
@@ -139,9 +139,9 @@ async def test_gateways_are_listed_with_their_chargers(settings: Settings, direc
 
 
 async def test_a_dead_gateway_is_noticed_as_long_as_chargers_wait_for_it(
-    settings: Settings, directory: Directory
+    settings: Settings, database: Database
 ) -> None:
-    await hold(directory, "one", "north", "CP-1", "CP-2")
+    await hold(database, "one", "north", "CP-1", "CP-2")
     await silence(settings, timedelta(minutes=1))
     found = await findings(settings)
     assert found["gateway north"].state == "attention"
@@ -149,7 +149,7 @@ async def test_a_dead_gateway_is_noticed_as_long_as_chargers_wait_for_it(
     assert found["gateway north"].detail.endswith("its 2 charger(s) are offline till they return")
     assert "`berth gateway --id north`" in (found["gateway north"].remedy or "")
     assert found["gateways"].state == "attention", "there is no other"
-    await hold(directory, "two", "south", "CP-1", "CP-2")
+    await hold(database, "two", "south", "CP-1", "CP-2")
     found = await findings(settings)
     assert "gateway north" not in found
     assert found["gateway south"].state == "ok"

@@ -15,7 +15,7 @@ import pytest
 from temporalio.client import Client
 
 from berth import ports
-from berth.database import Directory, UnreachableError, migrate
+from berth.database import Database, UnreachableError, migrate
 from berth.settings import Settings
 from berth.telemetry.worker_health import health_app
 from cli.up.parent_death import mortal
@@ -47,9 +47,9 @@ def database_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def directory(database_url: str) -> AsyncIterator[Directory]:
-    async with await Directory.open(database_url) as directory:
-        yield directory
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with await Database.open(database_url) as database:
+        yield database
 
 
 @asynccontextmanager
@@ -63,41 +63,39 @@ async def working(process: WorkerProcess) -> AsyncIterator[None]:
     await run
 
 
-async def asked(
-    client: Client, directory: Directory, process: WorkerProcess, path: str
-) -> tuple[int, object]:
-    app = health_app(client, directory, lambda: process.takes_work)
+async def asked(client: Client, database: Database, process: WorkerProcess, path: str) -> tuple[int, object]:
+    app = health_app(client, database, lambda: process.takes_work)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://worker") as http:
         answer = await http.get(f"/health/{path}")
     return answer.status_code, answer.json()
 
 
-async def test_it_is_ready_while_it_takes_work(client: Client, directory: Directory) -> None:
-    process = WorkerProcess(Settings(), client, directory)
+async def test_it_is_ready_while_it_takes_work(client: Client, database: Database) -> None:
+    process = WorkerProcess(Settings(), client, database)
     resting = (503, {"error": "not ready: the worker takes no work now"})
-    assert await asked(client, directory, process, "ready") == resting
+    assert await asked(client, database, process, "ready") == resting
     async with working(process):
-        assert await asked(client, directory, process, "ready") == OK
-    assert await asked(client, directory, process, "ready") == resting
-    assert await asked(client, directory, process, "live") == OK
+        assert await asked(client, database, process, "ready") == OK
+    assert await asked(client, database, process, "ready") == resting
+    assert await asked(client, database, process, "live") == OK
 
 
-async def test_without_the_directory_it_is_live_and_not_ready(
-    client: Client, directory: Directory, monkeypatch: pytest.MonkeyPatch
+async def test_without_the_database_it_is_live_and_not_ready(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def gone() -> None:
         raise UnreachableError("no database")
 
-    process = WorkerProcess(Settings(), client, directory)
+    process = WorkerProcess(Settings(), client, database)
     async with working(process):
         with monkeypatch.context() as patched:
-            patched.setattr(directory, "ping", gone)
-            assert await asked(client, directory, process, "ready") == (
+            patched.setattr(database, "ping", gone)
+            assert await asked(client, database, process, "ready") == (
                 503,
-                {"error": "not ready: no answer from the directory"},
+                {"error": "not ready: no answer from the database"},
             )
-            assert await asked(client, directory, process, "live") == OK
-        assert await asked(client, directory, process, "ready") == OK
+            assert await asked(client, database, process, "live") == OK
+        assert await asked(client, database, process, "ready") == OK
 
 
 def test_the_process_outlives_an_absence_of_temporal_and_is_ready_again(

@@ -115,7 +115,7 @@ async def test_a_number_that_is_used_again_counts_on(world: World) -> None:
     assert len({event.event_id for event in events}) == 3
 
 
-async def test_a_failing_directory_holds_up_neither_the_answer_nor_a_cancel_and_the_event_is_told_later(
+async def test_a_failing_database_holds_up_neither_the_answer_nor_a_cancel_and_the_event_is_told_later(
     world: World,
 ) -> None:
     world.charger.announcing_fails = True

@@ -1,4 +1,4 @@
-"""Events on their way to a receiver: real Temporal, real directory, real HTTP."""
+"""Events on their way to a receiver: real Temporal, real database, real HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,10 +13,10 @@ from sqlalchemy import make_url
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from berth.database import Announced, Delivery, Directory, DueDelivery, migrate_async
+from berth.database import Announced, Database, Delivery, DueDelivery, migrate_async
 from berth.database.connections import connect
 from berth.database.tables import webhook_deliveries
-from tests.directory.time_passes import age
+from tests.database.time_passes import age
 from tests.receiver import Receiver
 from webhooks.dispatcher import Dispatcher
 from webhooks.outbox import Announcer
@@ -27,23 +27,23 @@ from workflows.webhook_delivery import DeliveryRound, DeliveryStart, WebhookDeli
 
 
 class Post:
-    """A directory with one webhook, and a worker that delivers to it."""
+    """A database with one webhook, and a worker that delivers to it."""
 
-    def __init__(self, env: WorkflowEnvironment, directory: Directory, url: str) -> None:
+    def __init__(self, env: WorkflowEnvironment, database: Database, url: str) -> None:
         self.env = env
         self.url = url
-        self.directory = directory
+        self.database = database
         self.queue = f"webhooks-{uuid4().hex[:8]}"
-        self.dispatcher = Dispatcher(directory, env.client, self.queue)
+        self.dispatcher = Dispatcher(database, env.client, self.queue)
         self.key_id = 0
 
     async def point_at(self, url: str) -> int:
-        _, key = await self.directory.keys.create("app", ["read"])
+        _, key = await self.database.keys.create("app", ["read"])
         self.key_id = key.id
-        return (await self.directory.webhooks.add(key.id, url, "whsec_1")).id
+        return (await self.database.webhooks.add(key.id, url, "whsec_1")).id
 
     async def announce(self, *names: str) -> None:
-        announcer = Announcer(self.directory)
+        announcer = Announcer(self.database)
         await announcer.tell(
             [Announced(name, "reservation.used", 1, None, f'{{"id":"{name}","type":"x"}}') for name in names]
         )
@@ -60,13 +60,13 @@ class Post:
         await connections.close()
 
     async def only(self, webhook_id: int) -> Delivery:
-        (delivery,) = await self.directory.deliveries.of_webhook(webhook_id, state=None, limit=10)
+        (delivery,) = await self.database.deliveries.of_webhook(webhook_id, state=None, limit=10)
         return delivery
 
     async def until(self, webhook_id: int, state: str, count: int = 1, within: float = 60) -> list[Delivery]:
         async with asyncio.timeout(within):
             while True:
-                all_there_are = await self.directory.deliveries.of_webhook(webhook_id, state=None, limit=200)
+                all_there_are = await self.database.deliveries.of_webhook(webhook_id, state=None, limit=200)
                 if sum(one.state == state for one in all_there_are) == count:
                     return all_there_are
                 await asyncio.sleep(0.05)
@@ -92,10 +92,10 @@ async def post(env: WorkflowEnvironment, tmp_path: Path, answer_within: float) -
     url = f"sqlite+aiosqlite:///{tmp_path}/berth.db"
     await migrate_async(url)
     async with AsyncExitStack() as stack:
-        directory = await stack.enter_async_context(await Directory.open(url))
-        post = Post(env, directory, url)
+        database = await stack.enter_async_context(await Database.open(url))
+        post = Post(env, database, url)
         sender = Sender(allow_private=True, timeout=answer_within)
-        await stack.enter_async_context(build_webhook_worker(env.client, directory, sender, post.queue))
+        await stack.enter_async_context(build_webhook_worker(env.client, database, sender, post.queue))
         yield post
 
 
@@ -112,7 +112,7 @@ async def test_a_receiver_that_is_down_for_a_day_is_given_up_and_a_replay_brings
     assert given_up.attempts > 100
 
     async with Receiver(port=free_port) as receiver:
-        assert await post.directory.deliveries.replay(webhook_id, given_up.id) is not None
+        assert await post.database.deliveries.replay(webhook_id, given_up.id) is not None
         (again,) = await post.dispatcher.start_due()
         assert (again.id, again.round) == (due.id, 1)
         assert await post.handle(again).result() == "1 delivered"
@@ -163,7 +163,7 @@ async def test_an_event_that_a_receiver_cannot_take_keeps_no_other_from_it(post:
         told = [call.headers["berth-event-id"] for call in receiver.received]
     assert told[:4] == ["e-1", "e-2", "e-3", "e-2"]
     assert [told.count("e-1"), told.count("e-3")] == [1, 1]
-    e3, e2, e1 = await post.directory.deliveries.of_webhook(webhook_id, state=None, limit=10)
+    e3, e2, e1 = await post.database.deliveries.of_webhook(webhook_id, state=None, limit=10)
     assert [e1.attempts, e2.attempts, e3.attempts] == [1, told.count("e-2"), 1]
     assert (e2.state, e2.last_error) == ("given_up", "HTTP 500")
     assert e2.attempts > 100
@@ -190,7 +190,7 @@ async def test_a_dead_receiver_is_called_once_for_a_whole_batch(post: Post) -> N
     async with Receiver(hangs=True) as receiver:
         webhook_id = await post.point_at(receiver.url)
         await post.announce(*(f"e-{n}" for n in range(10)))
-        batch = [DeliveryRound(id=one.id) for one in await post.directory.deliveries.due()]
+        batch = [DeliveryRound(id=one.id) for one in await post.database.deliveries.due()]
         ended = await post.env.client.execute_workflow(
             WebhookDeliveryWorkflow.run,
             DeliveryStart(deliveries=batch, patience=timedelta(seconds=10)),
@@ -200,7 +200,7 @@ async def test_a_dead_receiver_is_called_once_for_a_whole_batch(post: Post) -> N
         assert ended == "10 given up"
         calls = receiver.connections
     assert 2 <= calls <= 4, "at once, and 2, 4 seconds after the one before"
-    deliveries = await post.directory.deliveries.of_webhook(webhook_id, state="given_up", limit=10)
+    deliveries = await post.database.deliveries.of_webhook(webhook_id, state="given_up", limit=10)
     assert sum(one.attempts for one in deliveries) == calls
     assert max(one.attempts for one in deliveries) == 1, "each time another one"
 
@@ -219,7 +219,7 @@ async def test_nothing_is_sent_for_a_revoked_key_or_to_a_removed_webhook(post: P
     async with Receiver() as receiver:
         webhook_id = await post.point_at(receiver.url)
         await post.announce("e-1", "e-2")
-        await post.directory.keys.revoke(post.key_id)
+        await post.database.keys.revoke(post.key_id)
         first, _ = await post.dispatcher.start_due()
         assert await post.handle(first).result() == "2 given up"
         (revoked, _) = await post.until(webhook_id, "given_up", 2)
@@ -227,9 +227,9 @@ async def test_nothing_is_sent_for_a_revoked_key_or_to_a_removed_webhook(post: P
 
         gone_id = await post.point_at(receiver.url)
         await post.announce("e-3")
-        (due,) = await post.directory.deliveries.due()
+        (due,) = await post.database.deliveries.due()
         assert due.webhook_id == gone_id
-        await post.directory.webhooks.remove(gone_id)
+        await post.database.webhooks.remove(gone_id)
         client, queue = post.env.client, post.queue
         start = DeliveryStart(deliveries=[DeliveryRound(id=due.id)])
         ended = await client.execute_workflow(
@@ -244,7 +244,7 @@ async def test_what_nobody_started_is_found_and_several_workers_send_it_once(pos
     async with Receiver() as receiver:
         webhook_id = await post.point_at(receiver.url)
         await post.announce(*names)  # and then its process dies
-        others = [Dispatcher(post.directory, post.env.client, post.queue) for _ in range(2)]
+        others = [Dispatcher(post.database, post.env.client, post.queue) for _ in range(2)]
         started = await asyncio.gather(*(one.start_due() for one in others))
         assert sorted(map(len, started)) == [50, 100]
         async with post.dispatching():
@@ -259,12 +259,12 @@ async def test_a_worker_that_stops_ends_the_event_in_hand_and_leaves_the_others_
     async with Receiver(hangs=True) as receiver:
         webhook_id = await post.point_at(receiver.url)
         await post.announce("e-1", "e-2", "e-3")
-        async with build_webhook_worker(client, post.directory, sender, queue):
-            await Dispatcher(post.directory, client, queue).start_due()
+        async with build_webhook_worker(client, post.database, sender, queue):
+            await Dispatcher(post.database, client, queue).start_due()
             await receiver.until(1)
             asyncio.get_running_loop().call_later(0.3, setattr, receiver, "hangs", False)
         assert len(receiver.received) == 1
-        async with build_webhook_worker(client, post.directory, sender, queue):
+        async with build_webhook_worker(client, post.database, sender, queue):
             await post.until(webhook_id, "delivered", 3)
         told = [call.headers["berth-event-id"] for call in receiver.received]
         assert sorted(told) == ["e-1", "e-2", "e-3"]

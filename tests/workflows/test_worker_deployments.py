@@ -17,7 +17,7 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from berth.database import Directory, NewCharger, migrate_async
+from berth.database import Database, NewCharger, migrate_async
 from berth.settings import Settings
 from berth.temporal.task_queues import draining_builds, promotion, queue_workers
 from cli.doctor import Finding, examine
@@ -38,9 +38,9 @@ MOVE = (
 class Yard:
     """An installation with a Temporal of its own, whose workers come and go."""
 
-    def __init__(self, env: WorkflowEnvironment, temporal_cli: Path, directory: Directory, url: str) -> None:
+    def __init__(self, env: WorkflowEnvironment, temporal_cli: Path, database: Database, url: str) -> None:
         self.env = env
-        self.directory = directory
+        self.database = database
         self.database_url = url
         self.address = env.client.service_client.config.target_host
         self._temporal_cli = temporal_cli
@@ -49,7 +49,7 @@ class Yard:
     async def worker(self, build: str | None, versioning: str = "pinned") -> Worker:
         """A worker of this build, None: without one, that runs until the end of the test."""
         settings = Settings.model_validate({"worker_build": build, "worker_versioning": versioning})
-        worker = build_worker(self.env.client, self.directory, deployment=deployment_config(settings))
+        worker = build_worker(self.env.client, self.database, deployment=deployment_config(settings))
         await self.stack.enter_async_context(worker)
         if build is not None:
             await self.until_known(build)
@@ -99,8 +99,8 @@ class Yard:
 async def yard(env: WorkflowEnvironment, temporal_cli: Path, tmp_path: Path) -> AsyncIterator[Yard]:
     url = f"sqlite+aiosqlite:///{tmp_path / 'berth.db'}"
     await migrate_async(url)
-    async with await Directory.open(url) as directory:
-        yard = Yard(env, temporal_cli, directory, url)
+    async with await Database.open(url) as database:
+        yard = Yard(env, temporal_cli, database, url)
         async with yard.stack:
             yield yard
 
@@ -136,7 +136,7 @@ async def test_a_pinned_reservation_ends_on_the_build_it_began_with(yard: Yard) 
     await yard.worker("A")
     await yard.promote("A")
     sleeping, moved, waiting = await yard.active(), await yard.active(), await yard.reservation()
-    at = await yard.directory.chargers.add(NewCharger("CP-1"))
+    at = await yard.database.chargers.add(NewCharger("CP-1"))
     assert at.id == 1, "the one that a World reserves"
     waiting.charger.route = None
     assert (await waiting.reserve(wait=timedelta(seconds=0.3))).status == "Pending"

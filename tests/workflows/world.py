@@ -93,7 +93,7 @@ DEV_SERVER = [
 class ScriptedCharger:
     """Answers ReserveNow and CancelReservation from a script, then as a charger that behaves.
 
-    Also stands for the directory: whether the charger is online and what its port shows.
+    Also stands for the database: whether the charger is online and what its port shows.
     """
 
     def __init__(self, queue: str) -> None:
@@ -115,7 +115,7 @@ class ScriptedCharger:
         self.listeners: dict[str, int] = {}  # generations, by the runs they are of
         self.gate = asyncio.Event()  # closed: the charger thinks about the frame it was sent
         self.gate.set()
-        self.memory_gate = asyncio.Event()  # closed: the directory is slow to forget
+        self.memory_gate = asyncio.Event()  # closed: the database is slow to forget
         self.memory_gate.set()
         self.look_gate = asyncio.Event()  # closed: the database does not answer looks
         self.look_gate.set()
@@ -197,7 +197,7 @@ class ScriptedCharger:
     @activity.defn(name="Announce")
     async def announce(self, request: AnnounceInput) -> None:
         if self.announcing_fails:
-            raise ApplicationError("the directory is away")
+            raise ApplicationError("the database is away")
         self.announced += request.events
 
     @property

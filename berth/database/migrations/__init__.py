@@ -1,1 +1,1 @@
-"""The history of the directory's schema; revisions are written by hand."""
+"""The history of the database's schema; revisions are written by hand."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from berth.database import Charger, Directory, UnreachableError, migrate_async
+from berth.database import Charger, Database, UnreachableError, migrate_async
 from berth.database.connections import connect
-from tests.directory.postgres import PostgresServer
+from tests.database.postgres import PostgresServer
 
 END_OTHERS = sa.text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -20,7 +20,7 @@ END_OTHERS = sa.text(
 async def test_a_server_that_does_not_answer_is_unreachable() -> None:
     url = "postgresql+asyncpg://berth:secret-word@127.0.0.1:1/berth"  # nobody listens on port 1
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1") as opening:
-        await Directory.open(url)
+        await Database.open(url)
     with pytest.raises(UnreachableError):
         await migrate_async(url)
     assert "secret-word" not in str(opening.value)
@@ -31,37 +31,37 @@ async def test_a_server_that_refuses_us_is_unreachable(
     postgres: PostgresServer, wrong: Callable[[str], str]
 ) -> None:
     with pytest.raises(UnreachableError, match="does not exist"):
-        await Directory.open(wrong(postgres.url("postgres")))
+        await Database.open(wrong(postgres.url("postgres")))
 
 
 async def test_a_file_that_is_no_database_is_unreachable(tmp_path: Path) -> None:
     file = tmp_path / "berth.db"
     file.write_bytes(b"not a database" * 100)
     with pytest.raises(UnreachableError):
-        await Directory.open(f"sqlite+aiosqlite:///{file}")
+        await Database.open(f"sqlite+aiosqlite:///{file}")
 
 
-async def test_a_directory_outlives_the_loss_of_its_connections(
+async def test_a_database_outlives_the_loss_of_its_connections(
     postgres: PostgresServer, migrated_database: str
 ) -> None:
     url = postgres.url(postgres.create_database(migrated_database))
-    async with await Directory.open(url) as directory:
-        await asyncio.gather(*(directory.ping() for _ in range(5)))
+    async with await Database.open(url) as database:
+        await asyncio.gather(*(database.ping() for _ in range(5)))
         server = connect(sa.make_url(url))
         await server.query(END_OTHERS)
         await server.close()
-        await directory.ping()
-        assert await directory.chargers.all() == []
+        await database.ping()
+        assert await database.chargers.all() == []
 
 
-async def test_a_caller_that_gives_up_leaves_nothing_behind(directory: Directory, charger: Charger) -> None:
+async def test_a_caller_that_gives_up_leaves_nothing_behind(database: Database, charger: Charger) -> None:
     """Activities are cancelled, sockets close: the connection they waited for must serve the next."""
     for _ in range(30):
-        writing = asyncio.create_task(directory.events.store(charger.id, "w", "k", "{}"))
-        reading = asyncio.create_task(directory.chargers.all())
+        writing = asyncio.create_task(database.events.store(charger.id, "w", "k", "{}"))
+        reading = asyncio.create_task(database.chargers.all())
         await asyncio.sleep(0)
         writing.cancel()
         reading.cancel()
         await asyncio.gather(writing, reading, return_exceptions=True)
-    stored = await directory.events.store(charger.id, "w", "last", "{}")
-    assert (await directory.events.next_of(charger.id, 100))[-1].id == stored
+    stored = await database.events.store(charger.id, "w", "last", "{}")
+    assert (await database.events.next_of(charger.id, 100))[-1].id == stored

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from berth.database import Capabilities, Directory, SchemaError, migrate, migrate_async, schema
+from berth.database import Capabilities, Database, SchemaError, migrate, migrate_async, schema
 from berth.database.connections import Connections, connect
 from berth.database.tables import metadata
 
@@ -41,26 +41,26 @@ async def test_a_comparison_sees_a_missing_table(connections: Connections) -> No
 
 async def test_a_database_without_a_schema_is_refused(empty_url: str) -> None:
     with pytest.raises(SchemaError, match="migrate"):
-        await Directory.open(empty_url)
+        await Database.open(empty_url)
 
 
 async def test_a_missing_file_is_refused_and_not_created(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="migrate"):
-        await Directory.open(f"sqlite+aiosqlite:///{tmp_path / 'none.db'}")
+        await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'none.db'}")
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_file_is_created_with_its_folder(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'var' / 'berth.db'}"
     await migrate_async(url)
-    async with await Directory.open(url) as directory:
-        await directory.ping()
+    async with await Database.open(url) as database:
+        await database.ping()
 
 
 async def test_a_newer_schema_is_refused(url: str, connections: Connections) -> None:
     await connections.change(sa.update(VERSION).values(version_num="9999"))
     with pytest.raises(SchemaError, match="newer"):
-        await Directory.open(url)
+        await Database.open(url)
     with pytest.raises(SchemaError, match="newer"):
         await migrate_async(url)
 
@@ -75,10 +75,10 @@ async def test_an_older_schema_is_refused_until_it_is_migrated(
     )
     monkeypatch.setattr(schema, "_MIGRATIONS", migrations)
     with pytest.raises(SchemaError, match=r"0008.*needs next"):
-        await Directory.open(url)
+        await Database.open(url)
     await migrate_async(url)
-    async with await Directory.open(url) as directory:
-        await directory.ping()
+    async with await Database.open(url) as database:
+        await database.ping()
 
 
 async def test_chargers_and_keys_of_the_first_release_are_kept(
@@ -100,15 +100,15 @@ async def test_chargers_and_keys_of_the_first_release_are_kept(
 
     monkeypatch.setattr(schema, "_MIGRATIONS", ours)
     with pytest.raises(SchemaError, match=r"0001.*needs 0008"):
-        await Directory.open(empty_url)
+        await Database.open(empty_url)
     await migrate_async(empty_url)
-    async with await Directory.open(empty_url) as directory:
-        kept = await directory.chargers.by_identity("CP-1")
+    async with await Database.open(empty_url) as database:
+        kept = await database.chargers.by_identity("CP-1")
         assert kept is not None
         assert (kept.firmware_version, kept.capabilities) == ("1.0", Capabilities())
         assert kept.security_profile is None
         assert not kept.has_newer_password
-        (app,) = await directory.keys.all()
+        (app,) = await database.keys.all()
         assert (app.name, app.last_used_at) == ("app", None)
 
 
@@ -120,5 +120,5 @@ def insert(table: str, values: dict[str, Any]) -> sa.TextClause:
 
 async def test_processes_that_migrate_at_once_wait_for_each_other(empty_url: str) -> None:
     await asyncio.gather(*(asyncio.to_thread(migrate, empty_url) for _ in range(4)))
-    async with await Directory.open(empty_url) as directory:
-        await directory.ping()
+    async with await Database.open(empty_url) as database:
+        await database.ping()

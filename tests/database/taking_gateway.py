@@ -3,17 +3,17 @@
 import asyncio
 import sys
 
-from berth.database import Directory
+from berth.database import Database
 
 
 async def main(url: str, incarnation: str, charger_id: int, times: int) -> None:
     """Take, mark ready and release `times` times."""
-    async with await Directory.open(url) as directory:
-        await directory.links.start(incarnation, incarnation, f"queue-{incarnation}")
+    async with await Database.open(url) as database:
+        await database.links.start(incarnation, incarnation, f"queue-{incarnation}")
         for _ in range(times):
-            epoch = (await directory.links.take(charger_id, incarnation, "ocpp1.6")).epoch
-            await directory.links.mark_ready(charger_id, epoch)
-            await directory.links.release(charger_id, epoch)
+            epoch = (await database.links.take(charger_id, incarnation, "ocpp1.6")).epoch
+            await database.links.mark_ready(charger_id, epoch)
+            await database.links.release(charger_id, epoch)
             sys.stdout.write(f"{epoch}\n")
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from berth.database import Charger, Directory, NewCharger, NewPort, migrate
+from berth.database import Charger, Database, NewCharger, NewPort, migrate
 from berth.database.connections import Connections, connect
-from tests.directory.postgres import PostgresServer
+from tests.database.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -56,31 +56,31 @@ def url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def directory(url: str) -> AsyncIterator[Directory]:
-    """An open directory, empty."""
-    async with await Directory.open(url) as directory:
-        yield directory
+async def database(url: str) -> AsyncIterator[Database]:
+    """An open database, empty."""
+    async with await Database.open(url) as database:
+        yield database
 
 
 @pytest.fixture
-async def other(url: str, directory: Directory) -> AsyncIterator[Directory]:
-    """The same directory as another process sees it."""
-    async with await Directory.open(url) as other:
+async def other(url: str, database: Database) -> AsyncIterator[Database]:
+    """The same database as another process sees it."""
+    async with await Database.open(url) as other:
         yield other
 
 
 @pytest.fixture
 async def connections(url: str) -> AsyncIterator[Connections]:
-    """A way around the directory, to let time pass in the database."""
+    """A way around the database, to let time pass in the database."""
     connections = connect(make_url(url))
     yield connections
     await connections.close()
 
 
 @pytest.fixture
-async def charger(directory: Directory) -> Charger:
+async def charger(database: Database) -> Charger:
     """A charger with two ports."""
-    return await directory.chargers.add(NewCharger("CP-1", ports=[NewPort(1), NewPort(2)]))
+    return await database.chargers.add(NewCharger("CP-1", ports=[NewPort(1), NewPort(2)]))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from berth.database import Charger, Directory, NewCharger, NewPort
+from berth.database import Charger, Database, NewCharger, NewPort
 from berth.database.passwords import check_password, hash_password
 
 HEX_KEY = "0001A27B00C1FF3A2E11223344556677"
@@ -32,9 +32,9 @@ def test_a_hash_tells_nothing_of_equal_passwords() -> None:
     assert hash_password(HEX_KEY) != hash_password(HEX_KEY)
 
 
-async def test_credentials_are_found_by_identity_and_checked(directory: Directory) -> None:
-    charger = await directory.chargers.add(NewCharger("CP-1", password=HEX_KEY))
-    credentials = await directory.chargers.credentials("cp-1")
+async def test_credentials_are_found_by_identity_and_checked(database: Database) -> None:
+    charger = await database.chargers.add(NewCharger("CP-1", password=HEX_KEY))
+    credentials = await database.chargers.credentials("cp-1")
     assert credentials is not None
     assert credentials.charger_id == charger.id
     assert await credentials.check_password(bytes.fromhex(HEX_KEY))
@@ -42,24 +42,24 @@ async def test_credentials_are_found_by_identity_and_checked(directory: Director
     assert "scrypt" not in repr(credentials)
 
 
-async def test_a_new_password_replaces_the_old_one(directory: Directory) -> None:
-    charger = await directory.chargers.add(NewCharger("CP-1", password="the-first-password"))
-    await directory.chargers.update(charger.id, password="the-second-password")
-    credentials = await directory.chargers.credentials("CP-1")
+async def test_a_new_password_replaces_the_old_one(database: Database) -> None:
+    charger = await database.chargers.add(NewCharger("CP-1", password="the-first-password"))
+    await database.chargers.update(charger.id, password="the-second-password")
+    credentials = await database.chargers.credentials("CP-1")
     assert credentials is not None
     assert not await credentials.check_password(b"the-first-password")
     assert await credentials.check_password(b"the-second-password")
 
 
 async def test_a_charger_without_password_has_nothing_that_opens(
-    directory: Directory, charger: Charger
+    database: Database, charger: Charger
 ) -> None:
-    credentials = await directory.chargers.credentials("CP-1")
+    credentials = await database.chargers.credentials("CP-1")
     assert credentials is not None
     assert credentials.password_hash is None
     assert not await credentials.check_password(b"")
-    await directory.chargers.update(charger.id, password="x" * 16)
-    without = await directory.chargers.update(charger.id, password=None, ports=[NewPort(1)])
+    await database.chargers.update(charger.id, password="x" * 16)
+    without = await database.chargers.update(charger.id, password=None, ports=[NewPort(1)])
     assert without is not None
     assert without.has_password is False
 

@@ -16,11 +16,11 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.reservation_lookups import RouteFinder
 from berth import deadline
-from berth.database import Charger, Directory
+from berth.database import Charger, Database
 from berth.database.connections import connect
 from berth.database.tables import chargers
-from tests.directory.hanging import line_to
-from tests.directory.postgres import PostgresServer
+from tests.database.hanging import line_to
+from tests.database.postgres import PostgresServer
 from workflows.messages import LookInput, PortView, Route
 
 WORKFLOW = "reservation-1-7"
@@ -33,8 +33,8 @@ async def run(activity: Any, argument: Any) -> Any:
     return await environment.run(activity, argument)
 
 
-async def look(directory: Directory, charger_id: int, port_number: int | None = 1) -> PortView:
-    finder = RouteFinder(directory)
+async def look(database: Database, charger_id: int, port_number: int | None = 1) -> PortView:
+    finder = RouteFinder(database)
     view: PortView = await run(
         finder.look_at_charger, LookInput(charger_id=charger_id, port_number=port_number)
     )
@@ -42,37 +42,37 @@ async def look(directory: Directory, charger_id: int, port_number: int | None = 
 
 
 async def test_an_online_charger_is_seen_with_its_port(
-    directory: Directory, charger: Charger, now: datetime
+    database: Database, charger: Charger, now: datetime
 ) -> None:
-    await directory.chargers.record_status(charger.id, 1, 1, "Reserved", now)
-    assert await look(directory, charger.id) == PortView(route=None, status="Reserved", status_at=now)
-    await directory.links.start("one", "g", "queue-1")
-    epoch = (await directory.links.take(charger.id, "one", "ocpp1.6")).epoch
-    assert (await look(directory, charger.id)).route is None, "connected is not ready"
-    await directory.links.mark_ready(charger.id, epoch)
-    seen = await look(directory, charger.id)
+    await database.chargers.record_status(charger.id, 1, 1, "Reserved", now)
+    assert await look(database, charger.id) == PortView(route=None, status="Reserved", status_at=now)
+    await database.links.start("one", "g", "queue-1")
+    epoch = (await database.links.take(charger.id, "one", "ocpp1.6")).epoch
+    assert (await look(database, charger.id)).route is None, "connected is not ready"
+    await database.links.mark_ready(charger.id, epoch)
+    seen = await look(database, charger.id)
     assert (seen.route, seen.protocol) == (Route(queue="queue-1", epoch=epoch), "ocpp1.6")
     assert (seen.status, seen.status_at) == ("Reserved", now)
     assert timedelta(0) <= seen.ready_for < timedelta(minutes=1)
-    assert (await look(directory, charger.id, 2)).status is None
-    assert (await look(directory, charger.id, None)).status is None
-    assert (await look(directory, charger.id, None)).route == seen.route
-    await directory.links.drain("one")
-    assert await look(directory, charger.id) == PortView(route=None, status="Reserved", status_at=now)
+    assert (await look(database, charger.id, 2)).status is None
+    assert (await look(database, charger.id, None)).status is None
+    assert (await look(database, charger.id, None)).route == seen.route
+    await database.links.drain("one")
+    assert await look(database, charger.id) == PortView(route=None, status="Reserved", status_at=now)
 
 
-async def test_an_unknown_charger_is_offline(directory: Directory) -> None:
-    assert await look(directory, 99) == PortView(route=None)
+async def test_an_unknown_charger_is_offline(database: Database) -> None:
+    assert await look(database, 99) == PortView(route=None)
 
 
 async def test_events_that_wait_for_the_workflow_are_seen_and_no_others(
-    directory: Directory, charger: Charger
+    database: Database, charger: Charger
 ) -> None:
-    await directory.events.store(charger.id, "reservation-1-8", "port_status", "{}")
-    assert not (await look(directory, charger.id)).events_waiting
-    await directory.events.store(charger.id, WORKFLOW, "port_status", "{}")
-    assert (await look(directory, charger.id)).events_waiting
-    assert (await look(directory, charger.id, None)).events_waiting
+    await database.events.store(charger.id, "reservation-1-8", "port_status", "{}")
+    assert not (await look(database, charger.id)).events_waiting
+    await database.events.store(charger.id, WORKFLOW, "port_status", "{}")
+    assert (await look(database, charger.id)).events_waiting
+    assert (await look(database, charger.id, None)).events_waiting
 
 
 # --- a database that hangs ----------------------------------------------------------------------------
@@ -83,13 +83,13 @@ async def test_a_look_at_a_server_that_fell_silent_fails_in_time(
 ) -> None:
     monkeypatch.setattr("activities.reservation_lookups._LOOK_WITHIN", 0.2)
     url = postgres.url(postgres.create_database(migrated_database))
-    async with line_to(url) as (over, line), await Directory.open(over) as directory:
-        charger = await directory.chargers.register("CP-1")
-        assert (await look(directory, charger.id)).route is None
+    async with line_to(url) as (over, line), await Database.open(over) as database:
+        charger = await database.chargers.register("CP-1")
+        assert (await look(database, charger.id)).route is None
         line.hang()
         began = time.monotonic()
         with pytest.raises(TimeoutError):
-            await look(directory, charger.id)
+            await look(database, charger.id)
         assert time.monotonic() - began < 1.5, "asyncio.timeout takes two seconds more"
         await ended()
 
@@ -105,10 +105,10 @@ async def test_a_writer_that_keeps_a_file_to_itself_holds_up_no_look(
 ) -> None:
     file = shutil.copy(migrated_file, tmp_path / "berth.db")
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as another:
-        async with await Directory.open(f"sqlite:///{file}") as directory:
+        async with await Database.open(f"sqlite:///{file}") as database:
             another.execute("BEGIN EXCLUSIVE")
-            writing = asyncio.ensure_future(directory.chargers.register("CP-1"))
-            assert await look(directory, 1) == PortView(route=None)
+            writing = asyncio.ensure_future(database.chargers.register("CP-1"))
+            assert await look(database, 1) == PortView(route=None)
             assert not writing.done()
             another.execute("COMMIT")
             await writing
