@@ -10,6 +10,7 @@ from typing import Any
 from simulator.charger import SimulatedCharger
 from simulator.personality import Personality, Version
 from tests.acceptance.house import House
+from tests.patience import at_most
 
 TAG = "CARD-1"
 PATIENTLY = 60.0  # seconds; the machine may be busy with many at once
@@ -61,9 +62,10 @@ class Life:
         return data
 
     async def begun(self, port: int | None = 1, seconds: float = 600, **more: Any) -> int:
-        """A new reservation that is active."""
+        """A new reservation that is active; a short one is longer on a busy machine."""
         await self.house.until_online(self.charger.identity)
         number = self.new_number()
+        seconds = at_most(seconds) if seconds < 60 else seconds
         told = await self.reserve(number, port, seconds=seconds, **more)
         assert (told["status"], told["state"]) == ("Accepted", "active"), told
         await self.agrees(number, port)

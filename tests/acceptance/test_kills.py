@@ -42,7 +42,7 @@ async def test_a_gateway_killed_while_a_call_is_open(house: House, identity: str
 async def test_a_worker_killed_while_a_reservation_sleeps(house: House, identity: str) -> None:
     charger = await house.charger(identity)
     charger_id = (await house.about(identity))["id"]
-    await house.reserve(await house.port_id(identity), seconds=6)
+    await house.reserve(await house.port_id(identity), seconds=at_most(6))
     house.kill("worker")
     house.start("worker")
     await house.until_state(charger_id, "expired")
@@ -73,7 +73,7 @@ async def test_an_api_killed_after_the_request(house: House, identity: str) -> N
 async def test_a_temporal_server_killed_and_started_again(house: House, identity: str) -> None:
     charger = await house.charger(identity)
     charger_id = (await house.about(identity))["id"]
-    await house.reserve(await house.port_id(identity), seconds=20)
+    await house.reserve(await house.port_id(identity), seconds=at_most(20))
     house.kill("temporal")
     await charger.start_charging("CARD-1", 1)  # nobody can be told yet
     await house.start_temporal()

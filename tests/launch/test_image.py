@@ -13,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 
-EVERY_PROCESS = "import api.process, gateway.process, worker, cli.up.supervisor, cli.codec_server, cli.app; cli.app.run()"
+EVERY_PROCESS = (
+    "import api.process, gateway.process, worker, cli.up.supervisor, cli.codec_server, cli.app; cli.app.run()"
+)
 
 
 def pip(*arguments: str, **environment: str) -> None:
