@@ -43,16 +43,16 @@ _numbers = itertools.count(1000)
 def wait_for_temporal(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the API wait for so long instead, each time it waits for Temporal."""
     for deadline in (
-        "forwarded_cancels.STARTED_WITHIN",
-        "health.TEMPORAL_WITHIN",
-        "password_changes.STARTED_WITHIN",
-        "reservation_list.LISTED_WITHIN",
-        "reservations_client.ACCEPTED_WITHIN",
-        "reservations_client.ANSWER_MARGIN",
-        "reservations_client.LOOK_WITHIN",
-        "reservations_client.MEET_WITHIN",
-        "reservations_client.READ_WITHIN",
-        "reservations_client.SIGNAL_WITHIN",
+        "temporal.forwarded_cancels.STARTED_WITHIN",
+        "routes.health.TEMPORAL_WITHIN",
+        "temporal.charger_password_changes.STARTED_WITHIN",
+        "temporal.reservation_list.LISTED_WITHIN",
+        "temporal.reservations_client.ACCEPTED_WITHIN",
+        "temporal.reservations_client.ANSWER_MARGIN",
+        "temporal.reservations_client.LOOK_WITHIN",
+        "temporal.reservations_client.MEET_WITHIN",
+        "temporal.reservations_client.READ_WITHIN",
+        "temporal.reservations_client.SIGNAL_WITHIN",
     ):
         monkeypatch.setattr(f"api.{deadline}", timedelta(seconds=seconds))
 

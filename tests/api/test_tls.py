@@ -108,7 +108,7 @@ def test_a_certificate_that_cannot_be_used_is_one_line_that_names_the_settings(
     )
     assert run.returncode == 2
     assert run.stderr == (
-        f"berth: BERTH_API_TLS_CERT, BERTH_API_TLS_KEY: {missing}: No such file or database\n"
+        f"berth: BERTH_API_TLS_CERT, BERTH_API_TLS_KEY: {missing}: No such file or directory\n"
     )
 
 

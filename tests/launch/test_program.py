@@ -129,4 +129,4 @@ def test_a_mortal_child_dies_with_a_parent_that_is_killed() -> None:
 def test_a_mortal_command_that_does_not_exist_says_so() -> None:
     run = subprocess.run(mortal(["/no/such/program"]), capture_output=True, text=True, check=False)
     assert run.returncode == 1
-    assert run.stderr == "/no/such/program: No such file or database\n"
+    assert run.stderr == "/no/such/program: No such file or directory\n"
