@@ -19,7 +19,7 @@ from berth.settings import Settings
 from webhooks.charger_presence import ChargerPresence
 from webhooks.dispatcher import Dispatcher
 from webhooks.loss_watch import watch_for_losses
-from webhooks.outbox import Announcer
+from webhooks.outbox import WebhookOutbox
 from webhooks.sender import Sender
 from workflows.change_password import ChangePasswordWorkflow
 from workflows.forward_cancel import ForwardCancelWorkflow
@@ -52,7 +52,7 @@ def build_worker(
     deployment: WorkerDeploymentConfig | None = None,
 ) -> Worker:
     """A worker for every workflow but the deliveries; tests give their own task queue."""
-    announcer = Announcer(database)
+    outbox = WebhookOutbox(database)
     finder = RouteFinder(database)
     return Worker(
         client,
@@ -62,7 +62,7 @@ def build_worker(
             finder.wait_for_charger,
             finder.look_at_charger,
             finder.unsubscribe,
-            announcer.announce,
+            outbox.announce,
         ],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=2000,
@@ -99,7 +99,7 @@ class WorkerProcess:
         )
         self._database = database
         self._dispatcher = Dispatcher(database, client)
-        self._presence = ChargerPresence(database, Announcer(database))
+        self._presence = ChargerPresence(database, WebhookOutbox(database))
         self._stop = asyncio.Event()
         self._log = log.bind(task_queue=RESERVATIONS_QUEUE, namespace=client.namespace)
         if settings.worker_build is not None:

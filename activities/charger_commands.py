@@ -16,7 +16,7 @@ from activities.subscription import PORT_RESERVED_BY_OTHER, is_running, new_even
 from berth.charger_link import ChargerLink, ChargerLinks, InDoubt, NotSent
 from berth.database import Database, EventSubscription, NewEvent
 from berth.deadline import in_time
-from webhooks.outbox import announced
+from webhooks.outbox import outbox_event
 from workflows.messages import (
     IN_DOUBT,
     NOT_SENT,
@@ -139,10 +139,10 @@ class ChargerCommands:
 
     @activity.defn(name="ChangePassword")
     async def change_password(self, request: ChangePasswordInput) -> ChangePasswordResult:
-        """Give a charger a new password, which nobody else is told (OCPP 2.0.1 A01.FR.02).
+        """Give a charger a new password, which nobody else ever sees (OCPP 2.0.1 A01.FR.02).
 
-        It opens before the charger is told of it, until the charger refuses it: whatever becomes of us or the
-        answer, the charger is let in. Repeated, it is another one.
+        It is valid before the charger receives it, until the charger refuses it: whatever becomes of this
+        process or the answer, the charger is let in. Repeated, it is another one.
         """
         write_before = _deadline(request.write_within)
         _name(request.charger_id)
@@ -252,7 +252,7 @@ class ChargerCommands:
         event = active_event(request)
         return await self._database.subscriptions.mark_accepted(
             subscription,
-            [] if event is None else [announced(event)],
+            [] if event is None else [outbox_event(event)],
             event_for=lambda other: _superseded(other, epoch),
         )
 
@@ -285,7 +285,7 @@ def _deadline(within: timedelta) -> float:
 
 
 async def _heartbeating(call: Coroutine[Any, Any, T]) -> T:
-    """The call's result; Temporal hears of us every few seconds meanwhile."""
+    """The call's result; a heartbeat goes to Temporal every few seconds meanwhile."""
     task = asyncio.ensure_future(call)
     try:
         # Most chargers answer before the first one is due: each is a request to Temporal, and a write there.

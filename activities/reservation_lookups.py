@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.subscription import subscription_of
 from berth.database import Database
 from berth.deadline import in_time
-from webhooks.outbox import announced
+from webhooks.outbox import outbox_event
 from workflows.messages import CHARGER_OFFLINE, LookInput, PortView, Route, Subscription
 from workflows.webhook_events import UnsubscribeInput
 
@@ -63,9 +63,9 @@ class RouteFinder:
     async def unsubscribe(self, request: UnsubscribeInput) -> bool:
         """End the run's subscription and enter the webhook events that are left; whether there was one."""
         workflow_id = activity.info().workflow_id or ""
-        announcing = [announced(one) for one in request.events]
+        outbox_events = [outbox_event(one) for one in request.events]
         if not await self._database.webhooks.any():
-            announcing = []
+            outbox_events = []
         return await self._database.subscriptions.remove(
-            workflow_id, request.first_run_id, announcing, generation=request.generation
+            workflow_id, request.first_run_id, outbox_events, generation=request.generation
         )

@@ -13,7 +13,7 @@ from api.documentation_pages import add_pages
 from api.errors import handle_errors
 from api.key_use import KeyUse
 from api.rate_limit import RateLimit
-from api.request_middleware import Envelope
+from api.request_middleware import RequestMiddleware
 from api.routes import api_keys as keys
 from api.routes import chargers, health, ocpp_messages, reservations, tokens, webhooks
 from api.services import Services
@@ -76,7 +76,7 @@ def create_app(settings: Settings, client: Client, database: Database) -> FastAP
     """
     app = FastAPI(
         title="Berth",
-        summary="Reserves charging ports and keeps its word.",
+        summary="Durable reservations of EV charging ports over OCPP.",
         description=_DESCRIPTION,
         version=__version__,
         docs_url=None,  # add_pages
@@ -98,7 +98,7 @@ def create_app(settings: Settings, client: Client, database: Database) -> FastAP
     add_pages(app)
     routes = [part.router.routes for part in (*_PARTS, health)]
     handle_errors(app, [route for of_part in routes for route in of_part if isinstance(route, APIRoute)])
-    app.add_middleware(Envelope)
+    app.add_middleware(RequestMiddleware)
     return app
 
 

@@ -150,7 +150,7 @@ async def _validation_error(_: Request, error: Exception) -> Response:
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
-    # A route asks the database for all that it needs before Temporal hears of the request.
+    # A route asks the database for all that it needs before Temporal receives the request.
     log.warning("database_unreachable", error=str(error))
     unavailable = Unavailable("the database does not answer; no charger was asked: repeat the request")
     return error_response(unavailable.status_code, unavailable.detail, unavailable.headers)

@@ -1,4 +1,4 @@
-"""Idempotency-Key: who repeats a request under the same key hears the first final answer again."""
+"""Idempotency-Key: a request repeated under the same key gets the first final answer again."""
 
 import hashlib
 from collections.abc import Awaitable, Callable

@@ -13,7 +13,7 @@ MAX_WAIT = 60
 Prefer = Annotated[
     str | None,
     Header(
-        description="`wait=N`: wait at most N seconds (0 to 60) for the charger's word, also while it is "
+        description="`wait=N`: wait at most N seconds (0 to 60) for the charger's answer, also while it is "
         "offline; `respond-async`: do not wait (RFC 7240). Default: a little longer than a charger may take.",
         examples=["wait=10"],
     ),

@@ -45,7 +45,7 @@ async def run(settings: Settings, client: Client, database: Database, tls: Serve
     app = create_app(settings, client, database)
     config = uvicorn.Config(
         app,
-        access_log=False,  # Envelope writes a line for each request
+        access_log=False,  # RequestMiddleware writes a line for each request
         log_config=None,
         log_level="warning",
         server_header=False,

@@ -1,4 +1,4 @@
-"""What Prometheus is told of an API process; docs/reference/metrics.md says more."""
+"""The Prometheus metrics of an API process; docs/reference/metrics.md says more."""
 
 from typing import Any
 

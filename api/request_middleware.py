@@ -20,7 +20,7 @@ REQUEST_ID = "X-Request-Id"
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-class Envelope:
+class RequestMiddleware:
     """Pure ASGI middleware around everything."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -5,8 +5,8 @@ import ssl
 from dataclasses import dataclass
 
 from bench.certificates import Authority, client_context, gateway_settings, p256
-from bench.house import BERTH, House
 from bench.raw_charger import BOOT, RawCharger, call_frame
+from bench.stack import BERTH, Stack
 from bench.table import Figure
 from bench.usage import resident_bytes
 from berth.database import migrate_async
@@ -35,12 +35,12 @@ class Seen:
 
 async def measure() -> list[Figure]:
     """Resident memory of a gateway, and of one with TLS: what it grows by, divided by the chargers."""
-    with House() as house:
-        await migrate_async(house.database_url)
-        pair = Authority.fresh().certify(house.folder, "gateway", p256())
+    with Stack() as stack:
+        await migrate_async(stack.database_url)
+        pair = Authority.fresh().certify(stack.folder, "gateway", p256())
         plain, encrypted = await asyncio.gather(
-            _idle_chargers(house, "plain", {}, None),
-            _idle_chargers(house, "tls", gateway_settings(pair), client_context()),
+            _idle_chargers(stack, "plain", {}, None),
+            _idle_chargers(stack, "tls", gateway_settings(pair), client_context()),
         )
     connected_count = plain.connected_count + encrypted.connected_count
     return [
@@ -64,18 +64,18 @@ async def measure() -> list[Figure]:
 
 
 async def _idle_chargers(
-    house: House, name: str, settings: dict[str, str], tls: ssl.SSLContext | None
+    stack: Stack, name: str, settings: dict[str, str], tls: ssl.SSLContext | None
 ) -> Seen:
     port = free_port()
     # No Temporal: an idle charger has no part of it.
-    gateway = house.start(
+    gateway = stack.start(
         name,
         [*BERTH, "gateway", "--id", name],
         BERTH_GATEWAY_PORT=str(port),
         TEMPORAL_ADDRESS=f"127.0.0.1:{free_port()}",
         **settings,
     )
-    await house.until_listening(port)
+    await stack.until_listening(port)
     async with asyncio.TaskGroup() as chargers:
 
         async def connect(start: int, count: int) -> list[asyncio.Task[None]]:

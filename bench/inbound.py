@@ -4,8 +4,8 @@ import asyncio
 import itertools
 import time
 
-from bench.house import BERTH, House
 from bench.raw_charger import BOOT, RawCharger, call_frame
+from bench.stack import BERTH, Stack
 from bench.table import Figure
 from bench.usage import cpu_seconds
 from berth.database import migrate_async
@@ -56,16 +56,16 @@ MIXTURE = [
 
 async def measure() -> list[Figure]:
     """The rate of a mixture, and of each of its messages alone."""
-    with House() as house:
-        await migrate_async(house.database_url)
+    with Stack() as stack:
+        await migrate_async(stack.database_url)
         port = free_port()
-        process = house.start(
+        process = stack.start(
             "gateway",
             [*BERTH, "gateway"],
             BERTH_GATEWAY_PORT=str(port),
             TEMPORAL_ADDRESS=f"127.0.0.1:{free_port()}",
         )
-        await house.until_listening(port)
+        await stack.until_listening(port)
         chargers = [await RawCharger.connect(port, f"INBOUND-{number}") for number in range(CHARGERS)]
         for charger in chargers:
             await charger.call(BOOT)

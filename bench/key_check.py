@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
-from bench.house import House
 from bench.sides import Side
+from bench.stack import Stack
 from bench.table import Figure
 from berth.database import Database, migrate_async
 
@@ -16,24 +16,24 @@ ROUNDS, CHECKS = 7, 1000  # the keys in turn
 GETS = 500
 
 
-async def key_check(house: House, side: Side) -> list[Figure]:
+async def key_check(stack: Stack, side: Side) -> list[Figure]:
     """One check with few and with many keys, as a share of the cheapest GET that has one."""
     get = await side.p50([side.charger] * GETS)
     figures = [Figure("GET a charger, p50 alone", f"{get * 1000:.2f} ms")]
-    for count, seconds in zip((FEW, MANY), await _checks(house), strict=True):
+    for count, seconds in zip((FEW, MANY), await _checks(stack), strict=True):
         share = f"{seconds / get:.0%} of that"
         figures.append(Figure(f"  check of its key among {count}", f"{seconds * 1e6:.0f} µs, {share}"))
     return figures
 
 
-async def _checks(house: House) -> list[float]:
+async def _checks(stack: Stack) -> list[float]:
     """Seconds of one check, with few and with many keys: medians of rounds that take turns."""
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as opened:
         databases: list[tuple[Database, Iterator[str]]] = []
         for count in (FEW, MANY):
-            url = f"sqlite+aiosqlite:///{house.folder}/keys-{count}.db"
+            url = f"sqlite+aiosqlite:///{stack.folder}/keys-{count}.db"
             await migrate_async(url)
-            database = await stack.enter_async_context(await Database.open(url))
+            database = await opened.enter_async_context(await Database.open(url))
             keys = [(await database.keys.create(f"key {number}", ["read"]))[0] for number in range(count)]
             databases.append((database, itertools.cycle(keys)))
         rounds = [[await _check(database, keys) for database, keys in databases] for _ in range(ROUNDS)]

@@ -29,11 +29,11 @@ class Round:
 
     latencies: list[float]  # seconds
     elapsed: float  # seconds
-    unanswered: int  # 202, 5xx or nothing: the charger's word did not come in time
+    unanswered: int  # 202, 5xx or nothing: the charger's answer did not come in time
 
     @property
     def rate(self) -> float:
-        """Reservations a second that were answered with the charger's word."""
+        """Reservations a second that the charger answered in time."""
         return (len(self.latencies) - self.unanswered) / self.elapsed
 
     @property

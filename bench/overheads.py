@@ -10,11 +10,11 @@ from functools import partial
 
 import httpx
 
-from bench.house import House
 from bench.load import Path
 from bench.paths import Fleet, start_berth, start_namespaces
 from bench.rounds import Plan, Seen, in_turn
 from bench.sink import Sink, start_sink
+from bench.stack import Stack
 from bench.table import Figure
 from berth.database import migrate_async
 from berth.payload_keys import fresh_key
@@ -30,7 +30,7 @@ EXPORT_EVERY = "200"  # milliseconds; by default 5 s, when other sides would bea
 async def measure() -> list[Figure]:
     """Latency alone and rate at 16 of each side, and how they compare with the plain one's."""
     with ExitStack() as houses:
-        common = houses.enter_context(House())
+        common = houses.enter_context(Stack())
         collector, receiver = [await start_sink(common, name) for name in ("collector", "receiver")]
         sides = {
             PLAIN: {},
@@ -53,20 +53,20 @@ async def measure() -> list[Figure]:
     return figures
 
 
-async def _start(houses: ExitStack, common: House, sides: dict[str, dict[str, str]]) -> list[Path]:
+async def _start(houses: ExitStack, common: Stack, sides: dict[str, dict[str, str]]) -> list[Path]:
     namespaces = await start_namespaces(common, "temporal", list(sides))
-    own = [houses.enter_context(House()) for _ in sides]
-    for house in own:
-        await migrate_async(house.database_url)
+    own = [houses.enter_context(Stack()) for _ in sides]
+    for stack in own:
+        await migrate_async(stack.database_url)
     starting = (
-        start_berth(house, temporal, FLEET, name=name, settings=settings)
-        for house, temporal, (name, settings) in zip(own, namespaces, sides.items(), strict=True)
+        start_berth(stack, temporal, FLEET, name=name, settings=settings)
+        for stack, temporal, (name, settings) in zip(own, namespaces, sides.items(), strict=True)
     )
     return await asyncio.gather(*starting)
 
 
 async def _add_webhook(path: Path, receiver: Sink) -> None:
-    """One that hears of every event."""
+    """One that receives every event."""
     async with httpx.AsyncClient(headers=path.headers, trust_env=False) as http:
         url = httpx.URL(path.url).copy_with(path="/api/webhooks")
         (await http.post(url, json={"url": receiver.url})).raise_for_status()

@@ -9,8 +9,8 @@ from typing import Any
 from temporalio.client import Client
 
 from bench.bare import QUEUE as BARE_QUEUE
-from bench.house import BERTH, KEY, House
 from bench.load import Path
+from bench.stack import BERTH, KEY, Stack
 from berth.database import Charger, Database, migrate_async
 from berth.ports import free_port
 from berth.temporal.task_queues import has_pollers
@@ -47,49 +47,49 @@ class Temporal:
         return {"TEMPORAL_ADDRESS": self.address, "TEMPORAL_NAMESPACE": self.client.namespace}
 
 
-async def start_paths(house: House) -> tuple[Path, Path]:
+async def start_paths(stack: Stack) -> tuple[Path, Path]:
     """Start everything; the bare path and Berth's, ready for load. Raises RuntimeError."""
-    temporal = await start_temporal(house, "temporal")
-    await migrate_async(house.database_url)
-    return await _start_bare(house, temporal), await start_berth(house, temporal, FLEET)
+    temporal = await start_temporal(stack, "temporal")
+    await migrate_async(stack.database_url)
+    return await _start_bare(stack, temporal), await start_berth(stack, temporal, FLEET)
 
 
-async def start_temporal(house: House, name: str) -> Temporal:
-    """Start a server on the file `name`.db of the house, tuned as `make up` tunes it. Raises StartError."""
-    (temporal,) = await start_namespaces(house, name, ["default"])
+async def start_temporal(stack: Stack, name: str) -> Temporal:
+    """Start a server on the file `name`.db of the stack, tuned as `make up` tunes it. Raises StartError."""
+    (temporal,) = await start_namespaces(stack, name, ["default"])
     return temporal
 
 
-async def start_namespaces(house: House, name: str, namespaces: Sequence[str]) -> list[Temporal]:
+async def start_namespaces(stack: Stack, name: str, namespaces: Sequence[str]) -> list[Temporal]:
     """Start one such server with several namespaces: each may have workers of its own. Raises StartError."""
-    server = TemporalServer(find_temporal_cli(), free_port(), free_port(), house.folder / f"{name}.db")
+    server = TemporalServer(find_temporal_cli(), free_port(), free_port(), stack.folder / f"{name}.db")
     further = [word for namespace in namespaces for word in ("--namespace", namespace)]
-    process = house.start(name, server.command() + further)
+    process = stack.start(name, server.command() + further)
     return [
         Temporal(server.address, await replace(server, namespace=namespace).prepare(), process)
         for namespace in namespaces
     ]
 
 
-async def _start_bare(house: House, temporal: Temporal) -> Path:
+async def _start_bare(stack: Stack, temporal: Temporal) -> Path:
     address, api_port, gateway_port = temporal.address, free_port(), free_port()
     python = [BERTH[0], "-c", "from bench.bare import main; main()"]
     processes = {
         "temporal": temporal.process,
-        "api": house.start("bare-api", [*python, "api", str(api_port)], TEMPORAL_ADDRESS=address),
-        "worker": house.start("bare-worker", [*python, "worker"], TEMPORAL_ADDRESS=address),
-        "gateway": house.start(
+        "api": stack.start("bare-api", [*python, "api", str(api_port)], TEMPORAL_ADDRESS=address),
+        "worker": stack.start("bare-worker", [*python, "worker"], TEMPORAL_ADDRESS=address),
+        "gateway": stack.start(
             "bare-gateway", [*python, "gateway", str(gateway_port)], TEMPORAL_ADDRESS=address
         ),
     }
-    await house.until_listening(api_port)
-    await _start_chargers(house, "bare-chargers", FLEET, gateway_port)
-    await house.until("the bare worker", lambda: has_pollers(temporal.client, BARE_QUEUE))
+    await stack.until_listening(api_port)
+    await _start_chargers(stack, "bare-chargers", FLEET, gateway_port)
+    await stack.until("the bare worker", lambda: has_pollers(temporal.client, BARE_QUEUE))
     return Path("bare path", f"http://127.0.0.1:{api_port}/reservations", _bare_bodies(), processes)
 
 
 async def start_berth(
-    house: House,
+    stack: Stack,
     temporal: Temporal,
     fleet: Fleet,
     *,
@@ -102,12 +102,12 @@ async def start_berth(
     ports = {"BERTH_API_PORT": str(api_port), "BERTH_GATEWAY_PORT": str(gateway_port)}
     environment = {**temporal.settings(), **ports, **(settings or {})}
     processes = {"temporal": temporal.process} | {
-        process: house.start(process, [*BERTH, process], **environment)
+        process: stack.start(process, [*BERTH, process], **environment)
         for process in ("api", "worker", "gateway")
     }
-    await house.until_listening(api_port)
-    await _start_chargers(house, "chargers", fleet, gateway_port)
-    async with await Database.open(house.database_url) as database:
+    await stack.until_listening(api_port)
+    await _start_chargers(stack, "chargers", fleet, gateway_port)
+    async with await Database.open(stack.database_url) as database:
         await database.keys.ensure_bootstrap(KEY)
         chargers: list[Charger] = []
         count = fleet.chargers * fleet.ports
@@ -116,19 +116,19 @@ async def start_berth(
             chargers[:] = await database.chargers.all()
             return sum(len(charger.ports) for charger in chargers if charger.online) == count
 
-        await house.until("all ports", all_ports_are_known)
-    await house.until("the worker", lambda: has_pollers(temporal.client, RESERVATIONS_QUEUE))
+        await stack.until("all ports", all_ports_are_known)
+    await stack.until("the worker", lambda: has_pollers(temporal.client, RESERVATIONS_QUEUE))
     url = f"http://127.0.0.1:{api_port}/api/ocpp/reservations"
     bodies = _berth_bodies(chargers, first_number)
     return Path(name, url, bodies, processes, {"Authorization": f"Bearer {KEY}"})
 
 
-async def _start_chargers(house: House, name: str, fleet: Fleet, gateway_port: int) -> None:
+async def _start_chargers(stack: Stack, name: str, fleet: Fleet, gateway_port: int) -> None:
     control_port = free_port()
-    await house.until_listening(gateway_port)
+    await stack.until_listening(gateway_port)
     numbers = ["--chargers", str(fleet.chargers), "--ports", str(fleet.ports)]
     url = f"ws://127.0.0.1:{gateway_port}/ocpp"
-    house.start(
+    stack.start(
         name,
         [*BERTH, "simulate", "--version", "1.6", *numbers, "--prefix", PREFIX, "--url", url],
         BERTH_SIMULATOR_PORT=str(control_port),
@@ -141,7 +141,7 @@ async def _start_chargers(house: House, name: str, fleet: Fleet, gateway_port: i
             return False
         return len([charger for charger in chargers if charger["connected"]]) == fleet.chargers
 
-    await house.until(name, all_are_connected)
+    await stack.until(name, all_are_connected)
 
 
 def _bare_bodies() -> Iterator[dict[str, Any]]:

@@ -4,9 +4,9 @@ import asyncio
 import statistics
 import time
 
-from bench.house import KEY, House
 from bench.raw_caller import RawCaller
 from bench.sides import Side, start_api
+from bench.stack import KEY, Stack
 from bench.table import Figure
 from bench.usage import cpu_seconds
 
@@ -15,9 +15,9 @@ ROUNDS, SECONDS = 4, 1.0  # of each kind in turn; all of it within the minute th
 WRONG_KEY = "wrong-wrong-wrong-wrong-wrong-wrong"
 
 
-async def rejections(house: House, side: Side) -> list[Figure]:
+async def rejections(stack: Stack, side: Side) -> list[Figure]:
     """Calls a second and the API's CPU of each: answered, with a wrong key, over the limit of the key."""
-    limited_port, limited = await start_api(house, "api-limited", side.address, rate_limit=1)
+    limited_port, limited = await start_api(stack, "api-limited", side.address, rate_limit=1)
     caller = await RawCaller.connect(limited_port, KEY)
     await caller.get(side.charger)  # the one call that its key has
     caller.close()

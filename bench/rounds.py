@@ -73,7 +73,7 @@ class Seen:
 
     @property
     def answered_count(self) -> int:
-        """Reservations that were answered with the charger's word."""
+        """Reservations that the charger answered in time."""
         return sum(len(one.latencies) - one.unanswered for one in self.alone + self.crowded)
 
     def latency(self) -> Figure:

@@ -13,10 +13,10 @@ from typing import Any
 
 import httpx
 
-from bench.house import BERTH, KEY, House
 from bench.load import load
 from bench.paths import Fleet, start_berth, start_temporal
 from bench.raw_caller import RawCaller, p50
+from bench.stack import BERTH, KEY, Stack
 from bench.stored import FIRST_NUMBER, STEP, duplicate, multiply
 from berth.database import migrate_async
 from berth.ports import free_port
@@ -51,29 +51,29 @@ class Side:
         return await p50(self.api_port, KEY, paths)
 
 
-async def start_sides(house: House, sizes: tuple[int, ...]) -> list[Side]:
+async def start_sides(stack: Stack, sizes: tuple[int, ...]) -> list[Side]:
     """A side of each size; copying 100 000 takes half a minute. Raises RuntimeError."""
-    items = await _seed(house)
-    return [await _start_side(house, size, items) for size in sizes]
+    items = await _seed(stack)
+    return [await _start_side(stack, size, items) for size in sizes]
 
 
-async def start_api(house: House, name: str, temporal_address: str, rate_limit: int) -> tuple[int, int]:
+async def start_api(stack: Stack, name: str, temporal_address: str, rate_limit: int) -> tuple[int, int]:
     """Start an API; its port and its process. Raises RuntimeError."""
     port = free_port()
-    process = house.start(
+    process = stack.start(
         name,
         [*BERTH, "api"],
         TEMPORAL_ADDRESS=temporal_address,
         BERTH_API_PORT=str(port),
         BERTH_RATE_LIMIT=str(rate_limit),
     )
-    await house.until_listening(port)
+    await stack.until_listening(port)
     return port, process
 
 
-async def _seed(house: House) -> list[Item]:
-    """Leaves `seed.db` and the database in the house; the seed's items of the list."""
-    with House() as origin:
+async def _seed(stack: Stack) -> list[Item]:
+    """Leaves `seed.db` and the database in the stack; the seed's items of the list."""
+    with Stack() as origin:
         temporal = await start_temporal(origin, "seed")
         await migrate_async(origin.database_url)
         path = await start_berth(origin, temporal, CHARGERS, first_number=FIRST_NUMBER)
@@ -91,18 +91,18 @@ async def _seed(house: House) -> list[Item]:
                 (await http.post(f"{path.url}/cancel", json=body)).raise_for_status()
             await origin.until("the list", lambda: listed(SEED // 2))
         for name in ("seed.db", "berth.db"):
-            duplicate(origin.folder / name, house.folder / name)
+            duplicate(origin.folder / name, stack.folder / name)
     return items
 
 
-async def _start_side(house: House, stored: int, items: list[Item]) -> Side:
+async def _start_side(stack: Stack, stored: int, items: list[Item]) -> Side:
     name, times = f"temporal-{stored}", stored // SEED
-    duplicate(house.folder / "seed.db", house.folder / f"{name}.db")
-    await asyncio.to_thread(multiply, house.folder / f"{name}.db", times)
-    temporal = await start_temporal(house, name)
-    port, api = await start_api(house, f"api-{stored}", temporal.address, UNREACHED)
-    house.start(f"worker-{stored}", [*BERTH, "worker"], TEMPORAL_ADDRESS=temporal.address)
-    await house.until("the worker", lambda: has_pollers(temporal.client, RESERVATIONS_QUEUE))
+    duplicate(stack.folder / "seed.db", stack.folder / f"{name}.db")
+    await asyncio.to_thread(multiply, stack.folder / f"{name}.db", times)
+    temporal = await start_temporal(stack, name)
+    port, api = await start_api(stack, f"api-{stored}", temporal.address, UNREACHED)
+    stack.start(f"worker-{stored}", [*BERTH, "worker"], TEMPORAL_ADDRESS=temporal.address)
+    await stack.until("the worker", lambda: has_pollers(temporal.client, RESERVATIONS_QUEUE))
     return Side(
         stored,
         temporal.address,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import httpx
 import uvloop
 
-from bench.house import BERTH, House
+from bench.stack import BERTH, Stack
 from berth.ports import free_port
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -31,11 +31,11 @@ class Sink:
             return int((await http.get(self.url)).text) >= count
 
 
-async def start_sink(house: House, name: str) -> Sink:
+async def start_sink(stack: Stack, name: str) -> Sink:
     """Start one. Raises RuntimeError."""
     port = free_port()
-    house.start(name, [BERTH[0], "-c", "from bench.sink import main; main()", str(port)])
-    await house.until_listening(port)
+    stack.start(name, [BERTH[0], "-c", "from bench.sink import main; main()", str(port)])
+    await stack.until_listening(port)
     return Sink(f"http://127.0.0.1:{port}")
 
 

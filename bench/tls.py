@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bench.certificates import Authority, client_context, gateway_settings, p256, rsa2048
-from bench.house import BERTH, House
+from bench.stack import BERTH, Stack
 from bench.table import Figure
 from bench.usage import cpu_seconds
 from berth.database import migrate_async
@@ -47,25 +47,25 @@ class Round:
 
 async def measure() -> list[Figure]:
     """Connections a second without TLS, with either kind of certificate, and with the charger's too."""
-    with House() as house, ThreadPoolExecutor(CLIENTS) as threads:
-        await migrate_async(house.database_url)
-        kinds = await _start(house)
+    with Stack() as stack, ThreadPoolExecutor(CLIENTS) as threads:
+        await migrate_async(stack.database_url)
+        kinds = await _start(stack)
         rounds = [[_round(threads, kind) for kind in kinds] for _ in range(1 + ROUNDS)][1:]
     return [_figure(kind, list(seen)) for kind, seen in zip(kinds, zip(*rounds, strict=True), strict=True)]
 
 
-async def _start(house: House) -> list[Kind]:
+async def _start(stack: Stack) -> list[Kind]:
     authority = Authority.fresh()
-    trusted = authority.trusted(house.folder)
-    ec_pair = authority.certify(house.folder, "gateway-p256", p256())
-    rsa_pair = authority.certify(house.folder, "gateway-rsa", rsa2048())
-    own = authority.certify(house.folder, "charger", p256())
+    trusted = authority.trusted(stack.folder)
+    ec_pair = authority.certify(stack.folder, "gateway-p256", p256())
+    rsa_pair = authority.certify(stack.folder, "gateway-rsa", rsa2048())
+    own = authority.certify(stack.folder, "charger", p256())
     return [
-        await _start_gateway(house, "no TLS", {}, None),
-        await _start_gateway(house, "TLS, P-256", gateway_settings(ec_pair), client_context()),
-        await _start_gateway(house, "TLS, RSA 2048", gateway_settings(rsa_pair), client_context()),
+        await _start_gateway(stack, "no TLS", {}, None),
+        await _start_gateway(stack, "TLS, P-256", gateway_settings(ec_pair), client_context()),
+        await _start_gateway(stack, "TLS, RSA 2048", gateway_settings(rsa_pair), client_context()),
         await _start_gateway(
-            house,
+            stack,
             "TLS, both P-256",
             gateway_settings(ec_pair) | {"BERTH_GATEWAY_CLIENT_CA": str(trusted)},
             client_context(own),
@@ -74,17 +74,17 @@ async def _start(house: House) -> list[Kind]:
 
 
 async def _start_gateway(
-    house: House, name: str, settings: dict[str, str], context: ssl.SSLContext | None
+    stack: Stack, name: str, settings: dict[str, str], context: ssl.SSLContext | None
 ) -> Kind:
     port = free_port()
-    process = house.start(
+    process = stack.start(
         f"gateway-{port}",
         [*BERTH, "gateway", "--id", f"{port}"],
         BERTH_GATEWAY_PORT=str(port),
         TEMPORAL_ADDRESS=f"127.0.0.1:{free_port()}",
         **settings,
     )
-    await house.until_listening(port)
+    await stack.until_listening(port)
     return Kind(name, port, process, context)
 
 

@@ -4,9 +4,9 @@ Both paths run side by side on one Temporal server, each with its own processes 
 are loaded in turn, so that whatever else the machine does hits both.
 """
 
-from bench.house import House
 from bench.paths import start_paths
 from bench.rounds import Plan, in_turn
+from bench.stack import Stack
 from bench.table import Figure
 
 PLAN = Plan(latency_rounds=15, latency_count=20, rate_rounds=4, rate_count=100)
@@ -16,8 +16,8 @@ P50_RATIO, RATE_RATIO = 1.25, 0.8
 
 async def measure() -> list[Figure]:
     """Latency alone and rate at 16, of both paths, and how they compare."""
-    with House() as house:
-        bare, berth = await in_turn(await start_paths(house), PLAN)
+    with Stack() as stack:
+        bare, berth = await in_turn(await start_paths(stack), PLAN)
     p50, rate = berth.p50_over(bare), berth.rate_over(bare)
     return [
         bare.latency(),

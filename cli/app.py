@@ -28,7 +28,7 @@ from cli.commands.ending import EXIT_CODES
 RESERVATIONS, DATABASE, PROCESSES = "Reservations", "Database", "Processes"
 
 app = typer.Typer(
-    help="Reserves charging ports over OCPP 1.6 and 2.0.1, and keeps its word.\n\n"
+    help="Durable reservations of EV charging ports over OCPP 1.6 and 2.0.1.\n\n"
     "The commands about reservations and the database ask the API at BERTH_URL (default: the one on this "
     "machine) with BERTH_API_KEY (default: the key of `berth up`).",
     epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".",

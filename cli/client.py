@@ -97,7 +97,7 @@ class ApiClient:
         return self._ask("POST", f"{RESERVATIONS}/cancel", json=body, headers=_prefer(wait))
 
     def reservation(self, charger_id: int, reservation_id: int) -> Json:
-        """One reservation with its story."""
+        """One reservation with its timeline."""
         return self._ask("GET", f"{RESERVATIONS}/{charger_id}/{reservation_id}")
 
     def charger(self, charger_id: int) -> Json:

@@ -16,7 +16,7 @@ PATIENCE = 60.0
 PAGE = 100
 
 REMEMBERED = 20 * PAGE
-"""Messages that are told from new ones; they come in by hundreds a second at most."""
+"""Messages that are told apart from new ones; they come in by hundreds a second at most."""
 
 END_STATES = frozenset({"used", "expired", "cancelled", "removed", "rejected", "failed"})
 """States in which a reservation stays."""

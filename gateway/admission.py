@@ -16,8 +16,8 @@ from berth.database import Charger, Credentials, Database
 from berth.settings import Settings
 from gateway.channel import Channel
 from gateway.gateway_metrics import RefusalReason
-from gateway.password_throttle import Guesses
-from gateway.trusted_networks import KnownNetworks
+from gateway.password_throttle import PasswordThrottle
+from gateway.trusted_networks import TrustedNetworks
 
 log = structlog.get_logger(__name__)
 
@@ -67,9 +67,9 @@ class Admission:
         self._settings = settings
         # One that forgot its password does not keep its neighbours out, nor strangers the charger itself
         # where it was before. A charger at an address that is new to us waits with those who guess at it.
-        self._of_one = Guesses(at_once=5, every=10)
-        self._of_many = Guesses(at_once=50, every=0.5)
-        self._known = KnownNetworks()
+        self._of_one = PasswordThrottle(at_once=5, every=10)
+        self._of_many = PasswordThrottle(at_once=50, every=0.5)
+        self._known = TrustedNetworks()
 
     async def check(self, request: Request, channel: Channel) -> Charger | Refusal:
         """The charger that may connect, or why it may not. Raises when the database fails."""

@@ -18,7 +18,7 @@ INVALID_RESPONSE = "InvalidResponse"
 """Error of an answer that says nothing: no status, an unknown one, a broken frame."""
 
 _LONGEST_WORD = 50
-"""Characters kept of a code or a reason, which OCPP bounds likewise: they go into every workflow's story."""
+"""Characters kept of a code or a reason, which OCPP bounds likewise: they go into every timeline."""
 
 _PASSWORD_REFUSALS = frozenset(
     {

@@ -25,7 +25,7 @@ _ORPHANS_EVERY = 5.0  # seconds
 _NO_NAMESPACE = "NamespaceNotFoundFailure"
 
 
-class Deliverer:
+class EventDispatcher:
     """Signals the events of this gateway's chargers, and those that no live gateway looks after."""
 
     def __init__(self, database: Database, client: Client) -> None:

@@ -1,4 +1,4 @@
-"""What Prometheus is told of a gateway; docs/reference/metrics.md says more."""
+"""The Prometheus metrics of a gateway; docs/reference/metrics.md says more."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -21,7 +21,9 @@ _EVERY = 3600.0  # seconds, more or less, so that gateways started together part
 _FIRST_AFTER = 300.0  # so that one that restarts often does it too
 
 
-async def keep_house(database: Database, every: float = _EVERY, first_after: float = _FIRST_AFTER) -> None:
+async def run_housekeeping(
+    database: Database, every: float = _EVERY, first_after: float = _FIRST_AFTER
+) -> None:
     """Sweep again and again, for ever."""
     await asyncio.sleep(_jittered(first_after))
     while True:

@@ -24,7 +24,7 @@ _LONGEST_ACTION = 50  # characters; OCPP's longest has 33
 class InboundCalls:
     """What the charger asks and reports. Each CALL is answered, whatever happens.
 
-    `on_answered` hears the action of each, and whether it was answered with a CALLRESULT.
+    `on_answered` is called with the action of each, and whether it was answered with a CALLRESULT.
     """
 
     def __init__(self, wire: Wire, reports: ChargerReports, on_answered: Callable[[str, bool], None]) -> None:

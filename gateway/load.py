@@ -31,7 +31,7 @@ class Load:
         return Load(**{name: max(ours[name], theirs[name]) for name in ours})
 
 
-async def tell_load(look: Callable[[], Load], every: float) -> None:
+async def report_load(look: Callable[[], Load], every: float) -> None:
     """Log `gateway_load`, the peaks of the last `every` seconds, for ever; nothing when it is 0."""
     while every > 0:
         peak = look()

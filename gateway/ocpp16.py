@@ -1,4 +1,4 @@
-"""OCPP 1.6: the one place that translates between its messages and Berth's words.
+"""OCPP 1.6: the one place that translates between its messages and Berth's own types.
 
 Inbound: every action of a charger, answered with a payload that fits its schema whatever came in.
 Outbound: ReserveNow and CancelReservation.

@@ -1,4 +1,4 @@
-"""OCPP 2.0.1: the one place that translates between its messages and Berth's words.
+"""OCPP 2.0.1: the one place that translates between its messages and Berth's own types.
 
 Inbound: every action of a charging station, answered with a payload that fits its schema whatever came in.
 Outbound: ReserveNow and CancelReservation. A port is an EVSE; its connectors are reported one by one.

@@ -27,7 +27,7 @@ _SILENT_CALLS_LIMIT = 3
 _INQUIRY_TIMEOUT = timedelta(seconds=5)
 _INQUIRY_YIELDS_AFTER = 1.0  # seconds a command may wait for the answer to an inquiry
 _LATE_CALLS_KEPT = 8
-_LONGEST_STATUS = 50  # characters of a charger's word in a log line
+_LONGEST_STATUS = 50  # characters of a charger's status in a log line
 
 
 @dataclass(slots=True)

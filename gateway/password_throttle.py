@@ -7,7 +7,7 @@ from collections.abc import Callable
 _KEYS = 10_000
 
 
-class Guesses:
+class PasswordThrottle:
     """Counts wrong passwords per key; each is forgotten after a while, the oldest first without room."""
 
     def __init__(

@@ -25,14 +25,14 @@ from berth.tls import renewed
 from gateway import gateway_metrics as metrics
 from gateway.backlog import tell_backlog
 from gateway.call_log import MessageLog
-from gateway.event_dispatcher import Deliverer
+from gateway.event_dispatcher import EventDispatcher
 from gateway.gateway_tls import GatewayTls
-from gateway.housekeeping import keep_house
-from gateway.load import Load, tell_load
+from gateway.housekeeping import run_housekeeping
+from gateway.load import Load, report_load
 from gateway.registry import Registry
 from gateway.server import DIALECTS, GatewayServer
 from webhooks.charger_presence import ChargerPresence
-from webhooks.outbox import Announcer
+from webhooks.outbox import WebhookOutbox
 from workflows.names import gateway_queue
 
 log = structlog.get_logger(__name__)
@@ -70,8 +70,8 @@ async def run(
     queue = gateway_queue(gateway_id, incarnation)
     registry = Registry()
     messages = MessageLog(database.messages.write)
-    deliverer = Deliverer(database, client)
-    presence = ChargerPresence(database, Announcer(database))
+    event_dispatcher = EventDispatcher(database, client)
+    presence = ChargerPresence(database, WebhookOutbox(database))
     server = GatewayServer(
         settings,
         database,
@@ -79,7 +79,7 @@ async def run(
         queue=queue,
         registry=registry,
         messages=messages,
-        wake=deliverer.wake,
+        wake=event_dispatcher.wake,
         presence=presence,
         tls=tls,
     )
@@ -88,22 +88,22 @@ async def run(
         return Load(
             charger_count=len(registry),
             calls_waiting=registry.calls_waiting,
-            deliveries_waiting=deliverer.waiting_count,
+            deliveries_waiting=event_dispatcher.waiting_count,
             messages_waiting=messages.waiting_count,
             messages_dropped=messages.dropped_count,
         )
 
-    _show(registry, deliverer, messages)
+    _show(registry, event_dispatcher, messages)
     await database.links.start(incarnation, gateway_id, queue)
     with _stopped_by_signals(stop), renewed(tls):
         try:
             await server.start()
             background = [
                 asyncio.create_task(_beat(database, presence, incarnation, gateway_id, queue)),
-                asyncio.create_task(deliverer.sweep()),
+                asyncio.create_task(event_dispatcher.sweep()),
                 asyncio.create_task(messages.run()),
-                asyncio.create_task(keep_house(database)),
-                asyncio.create_task(tell_load(look, settings.load_log_interval)),
+                asyncio.create_task(run_housekeeping(database)),
+                asyncio.create_task(report_load(look, settings.load_log_interval)),
             ]
             if settings.metrics_port:
                 background.append(asyncio.create_task(tell_backlog(database)))
@@ -113,7 +113,7 @@ async def run(
                     client,
                     settings,
                     queue,
-                    ChargerCommands(registry, database, deliverer.wake),
+                    ChargerCommands(registry, database, event_dispatcher.wake),
                     interceptors,
                     last_call,
                 )
@@ -131,16 +131,16 @@ async def run(
                 await server.close()
                 await _cancelled(background)
         finally:
-            await deliverer.stop()
+            await event_dispatcher.stop()
             await _sign_off(database, incarnation, messages, presence)
 
 
-def _show(registry: Registry, deliverer: Deliverer, messages: MessageLog) -> None:
+def _show(registry: Registry, event_dispatcher: EventDispatcher, messages: MessageLog) -> None:
     """Have each scrape look at what there is and what waits; from a thread of its own, so it only reads."""
     for protocol in DIALECTS:
         metrics.CONNECTED.labels(protocol).set_function(partial(registry.count_of, protocol))
     metrics.CALLS_WAITING.set_function(lambda: registry.calls_waiting)
-    metrics.DELIVERIES_WAITING.set_function(lambda: deliverer.waiting_count)
+    metrics.DELIVERIES_WAITING.set_function(lambda: event_dispatcher.waiting_count)
     metrics.MESSAGES_WAITING.set_function(lambda: messages.waiting_count)
 
 

@@ -1,4 +1,4 @@
-"""What one charger reports, in Berth's own words: written to the database, passed on to workflows.
+"""What one charger reports, in Berth's own terms: written to the database, passed on to workflows.
 
 Handlers of both OCPP versions translate into these calls. A failing database raises; nothing else does.
 """

@@ -1,6 +1,6 @@
 """The websocket server that chargers connect to.
 
-Who may connect is settled before the upgrade; then each socket gets a session, and the database is told
+Who may connect is settled before the upgrade; then each socket gets a session, and the database is updated
 which gateway holds it. The newest socket of a charger wins.
 """
 
@@ -171,7 +171,7 @@ class GatewayServer:
             status = HTTPStatus.OK if obstacle is None else HTTPStatus.SERVICE_UNAVAILABLE
             return connection.respond(status, (obstacle or "ok") + "\n")
         channel = channel_of(connection)
-        verdict = self._house_rules(request) or await self._known_charger(channel, request)
+        verdict = self._stack_rules(request) or await self._known_charger(channel, request)
         if isinstance(verdict, Refusal):
             HANDSHAKES_REJECTED.labels(verdict.reason).inc()
             if verdict.status is not HTTPStatus.TOO_MANY_REQUESTS:  # told once, when it began
@@ -195,7 +195,7 @@ class GatewayServer:
         reachable = await self._database.is_reachable(DATABASE_WITHIN)
         return None if reachable else "the database does not answer"
 
-    def _house_rules(self, request: Request) -> Refusal | None:
+    def _stack_rules(self, request: Request) -> Refusal | None:
         if self._is_draining:
             return Refusal("draining", HTTPStatus.SERVICE_UNAVAILABLE, "the gateway restarts")
         if len(self._registry) >= self._max_connections:
@@ -298,7 +298,7 @@ class GatewayServer:
     async def _announce_ready(self, session: ChargerSession) -> None:
         while True:
             try:
-                await self._presence.came(session.charger_id, session.epoch)
+                await self._presence.connected(session.charger_id, session.epoch)
                 return
             except Exception:
                 log.exception("charger_not_announced", charger_id=session.charger_id)
@@ -316,7 +316,7 @@ class GatewayServer:
     async def _release(self, session: ChargerSession) -> None:
         try:
             if session.was_ready:
-                await self._presence.went(session.charger_id, session.epoch)
+                await self._presence.disconnected(session.charger_id, session.epoch)
             await self._database.links.release(session.charger_id, session.epoch)
         except Exception:
             # The charger is gone all the same; its next socket, or our end, clears the row and tells of it.

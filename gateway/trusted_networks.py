@@ -6,7 +6,7 @@ _CHARGERS = 50_000
 _OF_EACH = 4
 
 
-class KnownNetworks:
+class TrustedNetworks:
     """The networks of each charger; the oldest are forgotten first without room.
 
     Each charger has room of its own: one gone bad, with many addresses, pushes out no other's.

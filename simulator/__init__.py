@@ -1,6 +1,6 @@
 """Chargers that behave, and misbehave, like real ones.
 
-They speak OCPP 1.6 and 2.0.1 over real websockets, know nothing of Berth, and are told what to do by
+They speak OCPP 1.6 and 2.0.1 over real websockets, know nothing of Berth, and are controlled by
 Python methods or a small local HTTP control. `Fleet` runs many of them; `ReservationTable` is the
 charger's mind without its socket.
 """

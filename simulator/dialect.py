@@ -17,7 +17,7 @@ EndedBecause = Literal["Expired", "Removed"]
 
 
 class Dialect(Protocol):
-    """One version's wording of what a charger wants to say, and its reading of what it is told."""
+    """One version's wording of the messages a charger sends, and its reading of those it receives."""
 
     version: Version
     subprotocol: str

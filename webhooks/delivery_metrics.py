@@ -1,4 +1,4 @@
-"""What Prometheus is told of deliveries to webhooks; docs/reference/metrics.md says more."""
+"""The Prometheus metrics of deliveries to webhooks; docs/reference/metrics.md says more."""
 
 from prometheus_client import Counter, Gauge
 

@@ -1,4 +1,4 @@
-"""Starting the workflows that deliver, whoever entered the events: one for the many that a webhook is told.
+"""Starting the workflows that deliver, whoever entered the events: one for the many events of a webhook.
 
 Any number of workers may look at the same time: who takes a delivery has it for a minute.
 """

@@ -1,19 +1,19 @@
-"""Telling webhooks of what happened: a delivery for each that wants to know. Workers send them afterwards."""
+"""Events on their way to webhooks: a row for each webhook that wants an event."""
 
 from collections.abc import Sequence
 
 from temporalio import activity
 
-from berth.database import Announced, Database
+from berth.database import Database, OutboxEvent
 from workflows.webhook_events import AnnounceInput, WebhookEvent
 
 
-def announced(one: WebhookEvent) -> Announced:
+def outbox_event(one: WebhookEvent) -> OutboxEvent:
     """An event of a reservation as the database takes it."""
-    return Announced(one.event_id, one.type, one.charger_id, one.site_id, one.body())
+    return OutboxEvent(one.event_id, one.type, one.charger_id, one.site_id, one.body())
 
 
-class Announcer:
+class WebhookOutbox:
     """The activity Announce. Safe to repeat: an event's id is entered once for each webhook."""
 
     def __init__(self, database: Database) -> None:
@@ -22,9 +22,9 @@ class Announcer:
     @activity.defn(name="Announce")
     async def announce(self, request: AnnounceInput) -> None:
         """Enter the events of a reservation's workflow."""
-        await self.tell([announced(one) for one in request.events])
+        await self.enqueue([outbox_event(one) for one in request.events])
 
-    async def tell(self, events: Sequence[Announced]) -> None:
+    async def enqueue(self, events: Sequence[OutboxEvent]) -> None:
         """Enter these events; when no webhook wants them it is one small look into the database."""
         if events:
-            await self._database.deliveries.announce(events)
+            await self._database.deliveries.enqueue(events)

@@ -1,4 +1,4 @@
-"""Give a charger a new password: one command, and the charger's word is the result.
+"""Give a charger a new password: one command, and the charger's answer is the result.
 
 The gateway that holds its socket makes the password up; it is in no message of Temporal's.
 """

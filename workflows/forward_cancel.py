@@ -1,6 +1,6 @@
 """Cancel a number that no reservation of ours lives under: an operator must be able to clear any id.
 
-It looks once, sends at most one CancelReservation and ends with the charger's word (OCA test TC_052).
+It looks once, sends at most one CancelReservation and ends with the charger's answer (OCA test TC_052).
 """
 
 from temporalio import workflow

@@ -34,7 +34,7 @@ from api.schemas.reservations import (
 )
 from api.services import Here, Services
 from api.temporal.reservation_list import Listed
-from api.temporal.reservations_client import Sight
+from api.temporal.reservations_client import ReservationView
 from berth.database import ApiKey, Charger, ChargerTarget, PortTarget
 from berth.settings import Settings
 from workflows.messages import (
@@ -85,7 +85,7 @@ async def reserve(
 ) -> Response:
     """Reserve a port, or any port of a charger, for one driver until an expiry date.
 
-    The answer is the charger's word; a charger without the Reservation profile rejects. The same request
+    The answer is the charger's; a charger without the Reservation profile rejects. The same request
     again asks for the same reservation, and nothing is reserved twice.
 
     A charger that is offline, or has not answered in time: 202 `Pending`; the reservation goes on by itself,
@@ -152,7 +152,7 @@ async def cancel(
 ) -> Response:
     """Give a port free. Accepted also when the reservation had never reached the charger.
 
-    A number that no live reservation has is forwarded to the charger, and its word is the answer; when it is
+    A number that no live reservation has is forwarded to the charger, and its answer is returned; when it is
     offline: `Rejected`, reason `ChargerOffline`. A live reservation whose charger is offline: 202 `Pending`.
     """
     charger = await _charger(body.charger_id, key, here)
@@ -197,7 +197,7 @@ async def _forward(
     key: ApiKey,
     here: Services,
 ) -> CancelOutcome:
-    """The charger's word on a number that no live reservation has; `ended`: one had it before."""
+    """The charger's answer to a number that no live reservation has; `ended`: one had it before."""
     outcome = CancelOutcome(
         status=CancelStatus.REJECTED,
         reservation_id=body.reservation_id,
@@ -265,7 +265,7 @@ async def list_all(
 async def look(
     charger_id: ChargerIdInPath, reservation_id: ReservationIdInPath, key: Reader, here: Here
 ) -> Response:
-    """A reservation as it stands this moment, with its story."""
+    """A reservation as it stands, with its timeline."""
     await _charger(charger_id, key, here)
     sight = await here.reservations.look(charger_id, reservation_id)
     if sight is None:
@@ -343,7 +343,7 @@ def _ask(
 
 
 async def _refused(told: ReserveAnswer, start: ReservationStart, here: Services) -> ReserveAnswer:
-    """Pending in Flipturn's words. Whoever is told Rejected never gets it: it is withdrawn first."""
+    """Pending in Flipturn's words. Whoever receives Rejected never gets it: it is withdrawn first."""
     if not told.is_taken_up:
         # A cancel would overtake the request that no worker has seen yet.
         raise Unavailable("no worker took the reservation in time; repeat with the same reservationId")
@@ -388,7 +388,7 @@ def _item(listed: Listed) -> ReservationItem:
     )
 
 
-def _reservation(sight: Sight, settings: Settings) -> Reservation:
+def _reservation(sight: ReservationView, settings: Settings) -> Reservation:
     snapshot, terms = sight.snapshot, sight.snapshot.terms
     return Reservation(
         reservation_id=snapshot.reservation_id,
@@ -409,7 +409,7 @@ def _reservation(sight: Sight, settings: Settings) -> Reservation:
     )
 
 
-def _workflow_url(sight: Sight, settings: Settings) -> str | None:
+def _workflow_url(sight: ReservationView, settings: Settings) -> str | None:
     if settings.temporal_ui_url is None:
         return None
     ui = settings.temporal_ui_url.rstrip("/")

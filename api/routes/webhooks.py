@@ -1,4 +1,4 @@
-"""/api/webhooks: who is told of events. A secret is shown once, when its webhook is made."""
+"""/api/webhooks: who receives events. A secret is shown once, when its webhook is made."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -64,7 +64,7 @@ async def list_all(key: Caller, here: Here, asked: ThisPage) -> Response:
     responses=responses(400, 403, 409, 413, success=201),
 )
 async def add(body: NewWebhookBody, key: Caller, here: Here) -> Response:
-    """The only time that its secret is shown. It belongs to your key: it is told of what the key may see,
+    """The only time that its secret is shown. It belongs to your key: it receives what the key may see,
     and of nothing more once the key is revoked or has expired.
     """
     if body.site_id is not None and key.site_ids is not None and body.site_id not in key.site_ids:

@@ -1,1 +1,1 @@
-"""What the public API says and hears: Flipturn's names in camel case, and no other module knows them."""
+"""What the public API sends and receives: Flipturn's names in camel case, and no other module knows them."""

@@ -220,12 +220,12 @@ class PasswordOutcome(Response):
 
     charger_id: int = Field(description="The charger.", examples=[1])
     status: PasswordStatus | Pending = Field(
-        description="The charger's word: Accepted, RebootRequired (it takes effect with its next restart) or "
-        "Rejected. Pending: not known, both passwords open until it connects.",
+        description="The charger's answer: Accepted, RebootRequired (it takes effect with its next restart) "
+        "or Rejected. Pending: not known, both passwords open until it connects.",
         examples=["Accepted"],
     )
     reason: str | None = Field(
         None,
-        description="ChargerOffline, NoResponse, InvalidResponse, or the charger's own word for a refusal.",
+        description="ChargerOffline, NoResponse, InvalidResponse, or the charger's own report for a refusal.",
         examples=["NotSupported"],
     )

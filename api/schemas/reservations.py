@@ -81,7 +81,7 @@ class ReservationOutcome(Response):
     """How a request to reserve came out."""
 
     status: Literal["Accepted", "Faulted", "Occupied", "Rejected", "Unavailable", "Pending"] = Field(
-        description="The charger's word; Pending (202) when it is not known yet.", examples=["Accepted"]
+        description="The charger's answer; Pending (202) when it is not known yet.", examples=["Accepted"]
     )
     reservation_id: int = Field(description="Your number.", examples=[4711])
     charger_id: int = Field(description="The port's charger.", examples=[1])
@@ -122,7 +122,7 @@ class CancelOutcome(Response):
 
 
 class TimelineItem(Response):
-    """One line of a reservation's story."""
+    """One line of a reservation's timeline."""
 
     at: datetime = Field(description="When, UTC.", examples=["2026-12-24T12:00:00Z"])
     event: str = Field(description="What happened.", examples=["accepted"])
@@ -130,7 +130,7 @@ class TimelineItem(Response):
 
 
 class Reservation(Response):
-    """A reservation as it stands, with its story."""
+    """A reservation as it stands, with its timeline."""
 
     reservation_id: int = Field(description="The caller's number.", examples=[4711])
     charger_id: int = Field(description="Its charger.", examples=[1])
@@ -146,7 +146,7 @@ class Reservation(Response):
     )
     ended_at: datetime | None = Field(description="When it ended, UTC.", examples=["2026-12-24T18:00:30Z"])
     timeline: list[TimelineItem] = Field(
-        description="Its story, oldest first.",
+        description="Its timeline, oldest first.",
         examples=[
             [{"at": "2026-12-24T12:00:00Z", "event": "accepted", "detail": "the charger holds port 1"}]
         ],

@@ -41,10 +41,12 @@ class NewWebhookBody(Request):
         examples=["https://app.example/berth"],
     )
     event_types: Annotated[list[EventName], Field(min_length=1, max_length=10)] | None = Field(
-        None, description="The only events it is told of; null = all.", examples=[["reservation.active"]]
+        None, description="The only events it receives; null = all.", examples=[["reservation.active"]]
     )
     site_id: SiteId | None = Field(
-        None, description="The only site it is told of; null = all that its key sees.", examples=["site-1"]
+        None,
+        description="The only site whose events it receives; null = all that its key sees.",
+        examples=["site-1"],
     )
 
 
@@ -55,10 +57,11 @@ class Webhook(Response):
     api_key_id: int = Field(description="The API key it belongs to, and whose scope it has.", examples=[1])
     url: str = Field(description="Where events go.", examples=["https://app.example/berth"])
     event_types: list[EventName] | None = Field(
-        description="The only events it is told of; null = all.", examples=[["reservation.active"]]
+        description="The only events it receives; null = all.", examples=[["reservation.active"]]
     )
     site_id: str | None = Field(
-        description="The only site it is told of; null = all that its key sees.", examples=["site-1"]
+        description="The only site whose events it receives; null = all that its key sees.",
+        examples=["site-1"],
     )
     created_at: datetime = Field(description="When it was made, UTC.", examples=["2026-11-23T12:00:00Z"])
 

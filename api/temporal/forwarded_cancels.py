@@ -22,7 +22,7 @@ _OUTCOME_UNKNOWN = "Temporal does not answer in time; the outcome is unknown: re
 
 
 class ForwardedCancels:
-    """Starts the workflow, or finds the one that runs, and waits for the charger's word."""
+    """Starts the workflow, or finds the one that runs, and waits for the charger's answer."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

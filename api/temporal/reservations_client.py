@@ -52,7 +52,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-# Together under the 5 s within which a caller hears of an unreachable Temporal.
+# Together under the 5 s within which a caller is answered while Temporal is unreachable.
 ACCEPTED_WITHIN = timedelta(seconds=4)
 LOOK_WITHIN = timedelta(milliseconds=500)
 SIGNAL_WITHIN = timedelta(milliseconds=400)
@@ -85,7 +85,7 @@ _ENDED_BY_FORCE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ReservationView:
     """A reservation as it stands, and the run in Temporal that says so."""
 
     snapshot: Snapshot
@@ -188,7 +188,7 @@ class Reservations:
         workflow_id = reservation_workflow_id(charger_id, reservation_id)
         await self._signal(self._client.get_workflow_handle(workflow_id), READ_WITHIN, "cancel")
 
-    async def look(self, charger_id: int, reservation_id: int) -> Sight | None:
+    async def look(self, charger_id: int, reservation_id: int) -> ReservationView | None:
         """The reservation as it stands now, None when there is none. Raises Unavailable."""
         async with bounded(READ_WITHIN, _NOT_READ):
             return await self._sight(charger_id, reservation_id)
@@ -281,13 +281,13 @@ class Reservations:
                 return None
             raise
 
-    async def _sight(self, charger_id: int, reservation_id: int) -> Sight | None:
+    async def _sight(self, charger_id: int, reservation_id: int) -> ReservationView | None:
         workflow_id = reservation_workflow_id(charger_id, reservation_id)
         description = await self._describe(workflow_id)
         if description is None:
             return None
         snapshot = await self._snapshot(description, charger_id, reservation_id)
-        return Sight(snapshot, workflow_id, description.run_id, self._client.namespace)
+        return ReservationView(snapshot, workflow_id, description.run_id, self._client.namespace)
 
     async def _snapshot(
         self, description: WorkflowExecutionDescription, charger_id: int, reservation_id: int

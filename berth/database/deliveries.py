@@ -13,12 +13,12 @@ from sqlalchemy import bindparam
 from berth.database.clock import database_now
 from berth.database.connections import Connections, Row
 from berth.database.records import (
-    Announced,
     Backlog,
     Delivery,
     DeliveryState,
     DeliveryTarget,
     DueDelivery,
+    OutboxEvent,
 )
 from berth.database.tables import api_keys, webhooks
 from berth.database.tables import webhook_deliveries as table
@@ -140,7 +140,7 @@ def insert_of(connections: Connections) -> sa.Executable:
     )
 
 
-def enter_deliveries(connection: sa.Connection, insert: sa.Executable, events: Sequence[Announced]) -> int:
+def enter_deliveries(connection: sa.Connection, insert: sa.Executable, events: Sequence[OutboxEvent]) -> int:
     """Enter events for those who want them, as part of a transaction; how many deliveries are new."""
     listeners = connection.execute(_LISTENERS).all()
     rows = [row for event in events for row in _deliveries_of(event, listeners)]
@@ -154,14 +154,14 @@ class Deliveries:
         self._connections = connections
         self._insert = insert_of(connections)
 
-    async def announce(self, events: Sequence[Announced]) -> int:
+    async def enqueue(self, events: Sequence[OutboxEvent]) -> int:
         """Enter a delivery for each event and each webhook that wants it, all or none; how many are new.
 
-        An event that was announced before, by its id, is not entered again.
+        An event that was outbox_event before, by its id, is not entered again.
         """
 
         listeners = await self._connections.lookup(_LISTENERS)
-        if not any(_hears(webhook, event) for webhook in listeners for event in events):
+        if not any(_wants(webhook, event) for webhook in listeners for event in events):
             return 0  # writers wait for each other: no reason to be one
         return await self._connections.transaction(
             lambda connection: enter_deliveries(connection, self._insert, events)
@@ -249,9 +249,9 @@ class Deliveries:
         return len(await self._connections.change(sa.delete(table).where(is_old).returning(sa.literal(1))))
 
 
-def _deliveries_of(event: Announced, listeners: Sequence[Row]) -> Iterator[dict[str, Any]]:
+def _deliveries_of(event: OutboxEvent, listeners: Sequence[Row]) -> Iterator[dict[str, Any]]:
     for webhook in listeners:
-        if _hears(webhook, event):
+        if _wants(webhook, event):
             yield {
                 "webhook_id": webhook.id,
                 "event_id": event.event_id,
@@ -260,7 +260,7 @@ def _deliveries_of(event: Announced, listeners: Sequence[Row]) -> Iterator[dict[
             }
 
 
-def _hears(webhook: Row, event: Announced) -> bool:
+def _wants(webhook: Row, event: OutboxEvent) -> bool:
     return (
         (webhook.event_types is None or event.event_type in webhook.event_types)
         and (webhook.site_id is None or webhook.site_id == event.site_id)

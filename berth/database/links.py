@@ -25,7 +25,7 @@ _MARK_READY = (
     .values(ready_at=sa.func.coalesce(links.c.ready_at, database_now()))
     .returning(links.c.charger_id)
 )
-# Of a socket that never was ready nobody is told; the one before it may still have to be told of.
+# A socket that never was ready is never reported; the one before it may still have to be.
 _still_replaces = sa.case((links.c.ready_at.is_(None), links.c.replaced_epoch), else_=None)
 
 

@@ -55,7 +55,7 @@ class PasswordChanges:
         self._connections = connections
 
     async def offer(self, charger_id: int, password: str) -> str | None:
-        """Let this one open too, before the charger is told of it: its hash; None without such a charger."""
+        """Make this one valid too, before the charger receives it: its hash; None without such a charger."""
         password_hash = await asyncio.to_thread(hash_password, password)
         after = await self._change(charger_id, lambda before: before.offered(password_hash))
         return None if after is None else password_hash

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from berth.database.connections import Connections, Rows, T
-from berth.database.reaching import reaching
+from berth.database.errors import translate_database_errors
 
 
 class PostgresConnections(Connections):
@@ -20,18 +20,18 @@ class PostgresConnections(Connections):
         self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def query(self, statement: sa.Executable, **parameters: object) -> Rows:
-        with reaching(self._url):
+        with translate_database_errors(self._url):
             async with self._single.connect() as connection:
                 return (await connection.execute(statement, parameters)).all()
 
     async def change(self, statement: sa.Executable, **parameters: object) -> Rows:
-        with reaching(self._url):
+        with translate_database_errors(self._url):
             async with self._single.connect() as connection:
                 result = await connection.execute(statement, parameters)
                 return result.all() if result.returns_rows else ()
 
     async def transaction(self, work: Callable[[sa.Connection], T]) -> T:
-        with reaching(self._url):
+        with translate_database_errors(self._url):
             async with self._engine.begin() as connection:
                 return await connection.run_sync(work)
 

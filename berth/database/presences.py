@@ -10,7 +10,7 @@ from berth.database.clock import database_now
 from berth.database.connections import Connections, Row
 from berth.database.deliveries import enter_deliveries, insert_of
 from berth.database.liveness import gateway_lives
-from berth.database.records import Announced, Presence
+from berth.database.records import OutboxEvent, Presence
 from berth.database.tables import chargers, gateways, links
 
 _AFTER = timedelta(milliseconds=1)  # an end has a later instant than the beginning that was told
@@ -76,7 +76,7 @@ class Presences:
         self._connections = connections
         self._insert_delivery = insert_of(connections)
 
-    async def came(self, charger_id: int, epoch: int) -> list[Presence]:
+    async def connected(self, charger_id: int, epoch: int) -> list[Presence]:
         """The socket is ready; before it went the one it took over from, if that was never released.
 
         Empty when a newer one took over, or the charger was removed; also when the socket was told to be
@@ -91,7 +91,7 @@ class Presences:
             presences.insert(0, _presence(link, link.replaced_epoch, False, link.connected_at))
         return presences
 
-    async def went(self, charger_id: int, epoch: int) -> list[Presence]:
+    async def disconnected(self, charger_id: int, epoch: int) -> list[Presence]:
         """The ready socket ended: now, or when a newer one took over.
 
         Empty when the charger was removed, or the end of a newer one was told.
@@ -115,7 +115,7 @@ class Presences:
         """Gateways without a heartbeat whose loss was not told yet."""
         return [row.incarnation for row in await self._connections.query(_LOST)]
 
-    async def lose(self, incarnation: str, announced: Callable[[Presence], Announced]) -> None:
+    async def mark_lost(self, incarnation: str, outbox_event: Callable[[Presence], OutboxEvent]) -> None:
         """Announce what ended when this gateway died: all its ready sockets, after its last heartbeat.
 
         Nothing when it was told already, or the gateway was heard again.
@@ -130,11 +130,11 @@ class Presences:
             lost = [
                 _presence(row, row.epoch, False, max(row.heartbeat_at, row.ready_at) + _AFTER) for row in rows
             ]
-            enter_deliveries(connection, self._insert_delivery, [announced(one) for one in lost])
+            enter_deliveries(connection, self._insert_delivery, [outbox_event(one) for one in lost])
 
         await self._connections.transaction(work)
 
-    async def find(self, incarnation: str, announced: Callable[[Presence], Announced]) -> None:
+    async def find(self, incarnation: str, outbox_event: Callable[[Presence], OutboxEvent]) -> None:
         """Announce what is there all the same when this gateway was heard after its loss, as of then."""
 
         def work(connection: sa.Connection) -> None:
@@ -144,7 +144,7 @@ class Presences:
             found = {row.charger_id for row in connection.execute(_FIND_LINKS, its)}
             rows = [row for row in connection.execute(_READY_AT, its) if row.charger_id in found]
             came = [_presence(row, row.epoch, True, row.heartbeat_at) for row in rows]
-            enter_deliveries(connection, self._insert_delivery, [announced(one) for one in came])
+            enter_deliveries(connection, self._insert_delivery, [outbox_event(one) for one in came])
 
         await self._connections.transaction(work)
 

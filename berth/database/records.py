@@ -388,7 +388,7 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class OutboxEvent:
     """An event, on its way to the webhooks that want it; `body_json` is what they get."""
 
     event_id: str

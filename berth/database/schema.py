@@ -10,8 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from berth.database.connections import address_of
-from berth.database.errors import SchemaError
-from berth.database.reaching import reaching
+from berth.database.errors import SchemaError, translate_database_errors
 from berth.database.sqlite import sqlite_engine
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -25,7 +24,7 @@ async def migrate_async(url: str) -> None:
     of a newer release, UnreachableError when the database does not answer.
     """
     address = address_of(url)
-    with reaching(address):
+    with translate_database_errors(address):
         if address.get_backend_name() == "sqlite":
             await asyncio.to_thread(_migrate_sqlite, address)
         else:

@@ -15,8 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from berth.database.connections import Connections, Rows, T
-from berth.database.errors import UnreachableError
-from berth.database.reaching import reaching
+from berth.database.errors import UnreachableError, translate_database_errors
 
 _READERS = 4  # and the event loop itself
 _BUSY_TIMEOUT = 15.0  # seconds a writer waits for writers of other processes
@@ -67,7 +66,7 @@ class SqliteConnections(Connections):
 
     async def transaction(self, work: Callable[[sa.Connection], T]) -> T:
         def in_transaction() -> T:
-            with reaching(self._url):
+            with translate_database_errors(self._url):
                 connection = self._connection_of(self._write_engine)
                 with connection.begin():
                     return work(connection)
@@ -90,7 +89,7 @@ class SqliteConnections(Connections):
         return self._read_by(self._read_engine, statement, parameters)
 
     def _read_by(self, engine: sa.Engine, statement: sa.Executable, parameters: dict[str, object]) -> Rows:
-        with reaching(self._url):
+        with translate_database_errors(self._url):
             return self._connection_of(engine).execute(statement, parameters).all()
 
     def _connection_of(self, engine: sa.Engine) -> sa.Connection:

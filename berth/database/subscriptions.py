@@ -11,7 +11,7 @@ from berth.database.clock import database_now
 from berth.database.connections import Connections
 from berth.database.deliveries import enter_deliveries, insert_of
 from berth.database.events import drop_events, store_events
-from berth.database.records import Announced, EventSubscription, NewEvent, as_row
+from berth.database.records import EventSubscription, NewEvent, OutboxEvent, as_row
 from berth.database.tables import live_reservations as table
 from berth.database.tables import transactions
 
@@ -143,7 +143,7 @@ class EventSubscriptions:
     async def mark_accepted(
         self,
         subscription: EventSubscription,
-        announcing: Sequence[Announced] = (),
+        outbox_events: Sequence[OutboxEvent] = (),
         event_for: Callable[[EventSubscription], NewEvent] | None = None,
     ) -> list[EventSubscription]:
         """The charger accepted this run, which is entered for webhooks in the same transaction.
@@ -155,8 +155,8 @@ class EventSubscriptions:
         of_port = {"charger": subscription.charger_id, "number": subscription.port_number}
 
         def work(connection: sa.Connection) -> list[EventSubscription]:
-            if announcing:
-                enter_deliveries(connection, self._insert_delivery, announcing)
+            if outbox_events:
+                enter_deliveries(connection, self._insert_delivery, outbox_events)
             superseded: list[EventSubscription] = []
             if subscription.port_number is not None:
                 is_there = False
@@ -181,7 +181,7 @@ class EventSubscriptions:
         self,
         workflow_id: str,
         first_run_id: str,
-        announcing: Sequence[Announced] = (),
+        outbox_events: Sequence[OutboxEvent] = (),
         *,
         generation: int | None = None,
     ) -> bool:
@@ -198,7 +198,7 @@ class EventSubscriptions:
         }
 
         def work(connection: sa.Connection) -> bool:
-            enter_deliveries(connection, self._insert_delivery, announcing)
+            enter_deliveries(connection, self._insert_delivery, outbox_events)
             removed = connection.execute(_REMOVE, which).first()
             if removed is not None:
                 drop_events(connection, removed.charger_id, workflow_id)

@@ -1,4 +1,4 @@
-"""Webhooks: who is told of events. An API key's webhooks end with it."""
+"""Webhooks: who receives events. An API key's webhooks end with it."""
 
 from collections.abc import Collection
 

@@ -154,7 +154,7 @@ def list_reservations(
 def show(
     charger: Charger, reservation: ReservationId, follow: Follow = False, as_json: AsJson = False
 ) -> None:
-    """Show one reservation with its story; with --follow line by line as it happens, until it ends."""
+    """Show one reservation with its timeline; with --follow line by line as it happens, until it ends."""
     from cli.output import show_fields, show_json, show_table
 
     with remote_berth() as client:

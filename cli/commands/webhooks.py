@@ -1,4 +1,4 @@
-"""`berth webhook …`: who is told of events, and what became of each."""
+"""`berth webhook …`: who receives events, and what became of each."""
 
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -10,7 +10,7 @@ from cli.commands.options import All, AsJson, Limit, tell_of_more
 from cli.commands.remote import remote_berth
 
 app = typer.Typer(
-    help="Webhooks: URLs that are told of reservations and chargers as things happen.", no_args_is_help=True
+    help="Webhooks: URLs that receive the events of reservations and chargers.", no_args_is_help=True
 )
 
 
@@ -38,9 +38,9 @@ def add(
     url: Annotated[str, typer.Argument(help="Where events go: https://…")],
     event: Annotated[
         list[Event] | None,
-        typer.Option(help="Is told of this only; repeat it. Without it: of everything."),
+        typer.Option(help="Receives this event only; repeatable. Without it: every event."),
     ] = None,
-    site: Annotated[str | None, typer.Option(help="Is told of this site only.")] = None,
+    site: Annotated[str | None, typer.Option(help="Receives the events of this site only.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a webhook of your API key. Its secret is shown once.

@@ -82,7 +82,7 @@ class Welcome:
                 f"curl {reservations} \\\n  {key} \\\n  {as_json} \\\n  -d '{body}'",
             ),
             (
-                "See it, with its story so far:",
+                "See it, with its timeline so far:",
                 f"curl {reservations}/{charger.id}/{RESERVATION_ID} \\\n  {key}",
             ),
             (

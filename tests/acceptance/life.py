@@ -1,4 +1,4 @@
-"""The life of one simulated charger in a house, and what the API says of its reservations."""
+"""The life of one simulated charger in a stack, and what the API says of its reservations."""
 
 import asyncio
 import time
@@ -9,12 +9,12 @@ from typing import Any
 
 from simulator.charger import SimulatedCharger
 from simulator.personality import Personality, Version
-from tests.acceptance.house import House
+from tests.acceptance.stack import Stack
 from tests.patience import at_most
 
 TAG = "CARD-1"
 PATIENTLY = 60.0  # seconds; the machine may be busy with many at once
-SETTLE = 1  # seconds; BERTH_SETTLE of the shared house
+SETTLE = 1  # seconds; BERTH_SETTLE of the shared stack
 VERSIONS: tuple[Version, ...] = ("1.6", "2.0.1")
 
 _NUMBERS = count(1)
@@ -24,9 +24,9 @@ class Life:
     """One charger; reservations get numbers from 1 on. `holds` False: its table stays empty always."""
 
     def __init__(
-        self, house: House, charger: SimulatedCharger, about: dict[str, Any], holds: bool = True
+        self, stack: Stack, charger: SimulatedCharger, about: dict[str, Any], holds: bool = True
     ) -> None:
-        self.house = house
+        self.stack = stack
         self.charger = charger
         self.charger_id: int = about["id"]
         self._holds = holds
@@ -34,17 +34,17 @@ class Life:
         self._number = 0
 
     @classmethod
-    async def begin(cls, house: House, version: Version = "1.6", **ways: Any) -> "Life":
+    async def begin(cls, stack: Stack, version: Version = "1.6", **ways: Any) -> "Life":
         """A new charger of two ports, connected, that keeps to OCPP but for these ways of a Personality."""
         identity = f"CP-{next(_NUMBERS)}"
-        charger = await house.charger(
+        charger = await stack.charger(
             identity,
             version=version,
             personality=Personality(name="made-up", description="Made up for a test.", **ways),
             reconnect_seconds=(0.2,),
             restart_seconds=0.2,
         )
-        return cls(house, charger, await house.about(identity))
+        return cls(stack, charger, await stack.about(identity))
 
     def new_number(self) -> int:
         self._number += 1
@@ -56,14 +56,14 @@ class Life:
             more["chargerId"] = self.charger_id
         id_tag = more.pop("id_tag", TAG)
         port_id = None if port is None else self._ports[port]
-        response = await self.house.reserve(port_id, number, id_tag=id_tag, **more)
+        response = await self.stack.reserve(port_id, number, id_tag=id_tag, **more)
         assert response.status_code in (200, 202), response.text
         data: dict[str, Any] = response.json()["data"]
         return data
 
     async def begun(self, port: int | None = 1, seconds: float = 600, **more: Any) -> int:
         """A new reservation that is active; a short one is longer on a busy machine."""
-        await self.house.until_online(self.charger.identity)
+        await self.stack.until_online(self.charger.identity)
         number = self.new_number()
         seconds = at_most(seconds) if seconds < 60 else seconds
         told = await self.reserve(number, port, seconds=seconds, **more)
@@ -74,18 +74,18 @@ class Life:
     async def goes_offline(self) -> None:
         """The charger stays away until `comes_back`, and the API says so."""
         await self.charger.disconnect()
-        await self.house.until_online(self.charger.identity, False)
+        await self.stack.until_online(self.charger.identity, False)
 
     async def comes_back(self) -> None:
         """The charger connects again, and the API says so."""
         await self.charger.reconnect()
-        await self.house.until_online(self.charger.identity)
+        await self.stack.until_online(self.charger.identity)
 
     async def show(self, number: int) -> dict[str, Any]:
-        return await self.house.show(self.charger_id, number)
+        return await self.stack.show(self.charger_id, number)
 
     async def is_in(self, number: int, state: str) -> dict[str, Any]:
-        return await self.house.until_state(self.charger_id, state, number, within=PATIENTLY)
+        return await self.stack.until_state(self.charger_id, state, number, within=PATIENTLY)
 
     async def stays_in(self, number: int, state: str) -> None:
         """It comes to this state, and is in it still when everything has settled."""
@@ -106,7 +106,7 @@ class Life:
             is_held = held == (port, id_tag, expires_at) or not self._holds
             return bool(shown["state"] == "active" and shown["portId"] == port_id and is_held)
 
-        await self.house.until(
+        await self.stack.until(
             same, f"both say {number} at port {port}", PATIENTLY, lambda: self.charger.reservations
         )
 
@@ -120,7 +120,7 @@ class Life:
         async def holds() -> bool:
             return condition()
 
-        await self.house.until(holds, what, PATIENTLY, lambda: self.charger.reservations)
+        await self.stack.until(holds, what, PATIENTLY, lambda: self.charger.reservations)
 
     async def is_told(self, number: int, event: str, detail: str = "") -> None:
         """The timeline says so."""
@@ -129,7 +129,7 @@ class Life:
             timeline = (await self.show(number))["timeline"]
             return any(entry["event"] == event and detail in entry["detail"] for entry in timeline)
 
-        await self.house.until(told, f"{event} {detail} of {number}", PATIENTLY)
+        await self.stack.until(told, f"{event} {detail} of {number}", PATIENTLY)
 
     async def last_story(self) -> str:
         """The timeline of the last reservation."""
@@ -163,7 +163,7 @@ class Life:
         async def seen() -> bool:
             return len(self.commands(number)) >= len(commands)
 
-        await self.house.until(seen, f"{commands}", PATIENTLY, lambda: self.commands(number))
+        await self.stack.until(seen, f"{commands}", PATIENTLY, lambda: self.commands(number))
         settled_at = time.monotonic() + SETTLE + 1
         while time.monotonic() < settled_at:
             assert self.commands(number) == list(commands)

@@ -12,7 +12,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from berth.payload_keys import PayloadKey
 from berth.temporal.codec import data_converter
-from tests.acceptance.house import PROCESSES, House
+from tests.acceptance.stack import PROCESSES, Stack
 from worker import WORKFLOWS
 from workflows.names import reservation_workflow_id
 
@@ -24,21 +24,21 @@ BEFORE, HIDDEN, ROTATED = "CARDBEFORE4711", "CARDHIDDEN4711", "CARDROTATED4711"
 PARENT = "GROUPHIDDEN4711"
 
 
-async def restart(house: House, keys: str, *names: str) -> None:
+async def restart(stack: Stack, keys: str, *names: str) -> None:
     """Have these processes use other keys."""
     for name in names:
-        house.stop(name)
-    house.environment["BERTH_PAYLOAD_KEY"] = keys
+        stack.stop(name)
+    stack.environment["BERTH_PAYLOAD_KEY"] = keys
     for name in names:
-        house.start(name)
+        stack.start(name)
 
     async def is_ready() -> bool:
         try:
-            return (await house.http.get("/health/ready")).status_code == 200
+            return (await stack.http.get("/health/ready")).status_code == 200
         except httpx.TransportError:
             return False
 
-    await house.until(is_ready, "the API is ready", within=90)
+    await stack.until(is_ready, "the API is ready", within=90)
 
 
 def forms(text: str) -> list[bytes]:
@@ -63,37 +63,37 @@ def files_that_tell(text: str, folder: Path) -> set[str]:
 
 
 @pytest.fixture
-async def charger_id(house: House) -> int:
-    await house.charger()
-    return int((await house.about("CP-1"))["id"])
+async def charger_id(stack: Stack) -> int:
+    await stack.charger()
+    return int((await stack.about("CP-1"))["id"])
 
 
-async def test_a_reservations_life_leaves_no_trace_of_its_card(house: House, charger_id: int) -> None:
-    first, second = await house.port_id("CP-1", 1), await house.port_id("CP-1", 2)
-    assert (await house.reserve(first, 1, id_tag=BEFORE)).status_code == 200
-    assert files_that_tell(BEFORE, house.folder)  # else this test looks in the wrong place
+async def test_a_reservations_life_leaves_no_trace_of_its_card(stack: Stack, charger_id: int) -> None:
+    first, second = await stack.port_id("CP-1", 1), await stack.port_id("CP-1", 2)
+    assert (await stack.reserve(first, 1, id_tag=BEFORE)).status_code == 200
+    assert files_that_tell(BEFORE, stack.folder)  # else this test looks in the wrong place
 
-    await restart(house, OLD, *PROCESSES)
-    await house.until_online("CP-1")
-    answer = await house.reserve(second, 2, id_tag=HIDDEN, parentIdTag=PARENT)
+    await restart(stack, OLD, *PROCESSES)
+    await stack.until_online("CP-1")
+    answer = await stack.reserve(second, 2, id_tag=HIDDEN, parentIdTag=PARENT)
     assert answer.status_code == 200, answer.text
     assert answer.json()["data"]["status"] == "Accepted", answer.text
-    shown = await house.show(charger_id, 2)
+    shown = await stack.show(charger_id, 2)
     assert (shown["state"], shown["idTag"]) == ("active", HIDDEN)
-    assert (await house.show(charger_id, 1))["idTag"] == BEFORE
-    assert (await house.cancel(charger_id, 1)).json()["data"]["status"] == "Accepted"
+    assert (await stack.show(charger_id, 1))["idTag"] == BEFORE
+    assert (await stack.cancel(charger_id, 1)).json()["data"]["status"] == "Accepted"
 
-    await restart(house, f"{NEW},{OLD}", *PROCESSES)
-    await house.until_online("CP-1")
-    assert (await house.reserve(first, 3, id_tag=ROTATED)).json()["data"]["status"] == "Accepted"
-    assert (await house.cancel(charger_id, 2)).json()["data"]["status"] == "Accepted"
-    assert (await house.until_state(charger_id, "cancelled", 2))["idTag"] == HIDDEN
-    assert (await house.show(charger_id, 3))["idTag"] == ROTATED
+    await restart(stack, f"{NEW},{OLD}", *PROCESSES)
+    await stack.until_online("CP-1")
+    assert (await stack.reserve(first, 3, id_tag=ROTATED)).json()["data"]["status"] == "Accepted"
+    assert (await stack.cancel(charger_id, 2)).json()["data"]["status"] == "Accepted"
+    assert (await stack.until_state(charger_id, "cancelled", 2))["idTag"] == HIDDEN
+    assert (await stack.show(charger_id, 3))["idTag"] == ROTATED
 
     for text in (HIDDEN, PARENT, ROTATED):
-        assert files_that_tell(text, house.folder) == set()
+        assert files_that_tell(text, stack.folder) == set()
     converter = data_converter(SecretStr(f"{NEW},{OLD}"))
-    client = await Client.connect(house.temporal.address, data_converter=converter)
+    client = await Client.connect(stack.temporal.address, data_converter=converter)
     handle = client.get_workflow_handle(reservation_workflow_id(charger_id, 2))
     description = await handle.describe()
     assert not re.search(
@@ -108,20 +108,20 @@ async def test_a_reservations_life_leaves_no_trace_of_its_card(house: House, cha
 
 
 async def test_who_lacks_a_key_says_which_one_and_goes_on_when_given_it(
-    house: House, charger_id: int
+    stack: Stack, charger_id: int
 ) -> None:
-    await restart(house, OLD, *PROCESSES)
-    await house.until_online("CP-1")
-    port_id = await house.port_id("CP-1")
-    assert (await house.reserve(port_id, 2, id_tag=HIDDEN)).status_code == 200
+    await restart(stack, OLD, *PROCESSES)
+    await stack.until_online("CP-1")
+    port_id = await stack.port_id("CP-1")
+    assert (await stack.reserve(port_id, 2, id_tag=HIDDEN)).status_code == 200
     # The new key goes first before everyone has it: this API cannot read what the worker says.
-    await restart(house, f"{NEW},{OLD}", "worker")
-    answer = await house.ask("GET", f"/api/ocpp/reservations/{charger_id}/2")
+    await restart(stack, f"{NEW},{OLD}", "worker")
+    answer = await stack.ask("GET", f"/api/ocpp/reservations/{charger_id}/2")
     assert answer.status_code == 500
     assert list(answer.json()) == ["error"]
     assert "the key 'new', which is not among those of BERTH_PAYLOAD_KEY" in answer.json()["error"]
 
     # Nor can a gateway of the old key read what the worker asks of it; all go on when they have both.
-    await house.cancel(charger_id, 2)
-    await restart(house, f"{NEW},{OLD}", *PROCESSES)
-    await house.until_state(charger_id, "cancelled", 2)
+    await stack.cancel(charger_id, 2)
+    await restart(stack, f"{NEW},{OLD}", *PROCESSES)
+    await stack.until_state(charger_id, "cancelled", 2)

@@ -8,7 +8,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from simulator.personality import Version
-from tests.acceptance.house import House
+from tests.acceptance.stack import Stack
 from tests.gateway.station import basic
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -16,11 +16,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 OLD = "the-password-of-before"
 
 
-async def status_with(house: House, identity: str, version: Version, password: bytes) -> int:
+async def status_with(stack: Stack, identity: str, version: Version, password: bytes) -> int:
     """What a handshake with this password is answered."""
     with pytest.raises(InvalidStatus) as refusal:
         await connect(
-            f"{house.gateway_url}/{identity}",
+            f"{stack.gateway_url}/{identity}",
             subprotocols=[Subprotocol(f"ocpp{version}")],
             additional_headers=basic(identity, password),
         )
@@ -29,38 +29,38 @@ async def status_with(house: House, identity: str, version: Version, password: b
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 async def test_a_new_password_from_the_call_to_the_refusal_of_the_old_one(
-    shared_house: House, version: Version
+    shared_stack: Stack, version: Version
 ) -> None:
-    house, identity = shared_house, f"CP-{version}"
-    charger_id = (await house.register(identity, password=OLD))["id"]
-    charger = await house.charger(
+    stack, identity = shared_stack, f"CP-{version}"
+    charger_id = (await stack.register(identity, password=OLD))["id"]
+    charger = await stack.charger(
         identity, version=version, password=OLD, reconnect_seconds=(0.2,), keep_frames=50
     )
 
-    response = await house.http.post(f"/api/chargers/{charger_id}/password")
+    response = await stack.http.post(f"/api/chargers/{charger_id}/password")
 
     assert response.status_code == 200, response.text
     assert response.json()["data"] == {"chargerId": charger_id, "status": "Accepted"}
 
     async def has_used_it() -> bool:
-        return (await house.about(identity))["passwordChange"] is None
+        return (await stack.about(identity))["passwordChange"] is None
 
-    await house.until(has_used_it, f"{identity} has connected with its new password")
+    await stack.until(has_used_it, f"{identity} has connected with its new password")
     await asyncio.wait_for(charger.booted.wait(), 60)
-    await house.until_online(identity)
-    assert await status_with(house, identity, version, OLD.encode()) == 401
+    await stack.until_online(identity)
+    assert await status_with(stack, identity, version, OLD.encode()) == 401
 
     new = charger.password
     assert new is not None
     assert new != OLD.encode()
 
     async def is_logged() -> bool:
-        messages = (await house.http.get("/api/ocpp-messages", params={"chargerId": charger_id})).json()
+        messages = (await stack.http.get("/api/ocpp-messages", params={"chargerId": charger_id})).json()
         return any("***" in str(message) for message in messages["data"])
 
-    await house.until(is_logged, "the exchange is in the log of messages")
+    await stack.until(is_logged, "the exchange is in the log of messages")
     # Logs of all processes, Temporal's database and Berth's own, to the last byte.
-    files = [file for file in house.folder.iterdir() if file.is_file()]
+    files = [file for file in stack.folder.iterdir() if file.is_file()]
     assert {"temporal.db", "berth.db", "gateway.log"} <= {file.name for file in files}
     for file in files:
         content = file.read_bytes()

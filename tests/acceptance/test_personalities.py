@@ -1,4 +1,4 @@
-"""The whole life of a reservation on every make of charger, all of them chargers of one real house."""
+"""The whole life of a reservation on every make of charger, all of them chargers of one real stack."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from simulator.charger import SimulatedCharger
 from simulator.personality import Version, load_personality, personality_names
-from tests.acceptance.house import House
 from tests.acceptance.life import TAG, Life
+from tests.acceptance.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,13 @@ def test_every_make_in_every_version_has_its_expectation() -> None:
 class LifeOfAMake(Life):
     """One charger of that make, and what is expected of it."""
 
-    def __init__(self, house: House, charger: SimulatedCharger, about: dict[str, Any], make: Make) -> None:
-        super().__init__(house, charger, about, holds=make.holds)
+    def __init__(self, stack: Stack, charger: SimulatedCharger, about: dict[str, Any], make: Make) -> None:
+        super().__init__(stack, charger, about, holds=make.holds)
         self.make = make
         self.is_away = False
 
     async def cancelled(self, number: int) -> None:
-        await self.house.cancel(self.charger_id, number)
+        await self.stack.cancel(self.charger_id, number)
         await self.is_in(number, self.make.cancel)
         await self.is_free()
 
@@ -184,7 +184,7 @@ async def a_second_reservation_of_the_port_needs_force(life: LifeOfAMake) -> Non
     else:
         assert first not in life.charger.reservations
         await life.agrees(second, id_tag="CARD-2")
-    await life.house.cancel(life.charger_id, first)
+    await life.stack.cancel(life.charger_id, first)
     await life.is_in(first, life.make.cancel_of_first)
     if not life.make.keeps_first:
         await life.cancelled(second)
@@ -210,7 +210,7 @@ async def a_stranger_charges_at_its_port(life: LifeOfAMake) -> None:
         return
     if life.make.stranger == "violates":
         await life.is_told(number, "violated")
-        assert (await life.house.show(life.charger_id, number))["state"] == "active"
+        assert (await life.stack.show(life.charger_id, number))["state"] == "active"
     await life.charger.stop_charging(1)
     await life.sees(number, "ReserveNow", *life.make.frames_after_stranger)
     await life.agrees(number)
@@ -225,7 +225,7 @@ async def a_use_while_offline_is_told_after_expiry(life: LifeOfAMake) -> None:
     assert await life.charger.start_charging(TAG, 1)
     await life.is_in(number, "expired")
     await life.charger.reconnect()
-    await life.house.until_online(life.charger.identity)
+    await life.stack.until_online(life.charger.identity)
     await life.stays_in(number, life.make.use_told_late)
     await life.is_free()
     await life.charger.stop_charging(1)
@@ -243,11 +243,11 @@ async def it_expires_and_the_port_is_free(life: LifeOfAMake) -> None:
 
 async def dying_of_a_cancel_is_not_for_ever(life: LifeOfAMake) -> None:
     number = await life.begun()
-    await life.house.cancel(life.charger_id, number)
+    await life.stack.cancel(life.charger_id, number)
     ended = await life.is_in(number, life.make.cancel)
     if life.make.cancel == "failed":
         assert ended["reason"] == "ChargerFailsOnCommand"
-        await life.house.until_online(life.charger.identity)
+        await life.stack.until_online(life.charger.identity)
         await life.sees(number, "ReserveNow", *["CancelReservation"] * 3)
     await life.is_free()
 
@@ -257,9 +257,9 @@ async def it_survives_an_outage_and_a_restart(life: LifeOfAMake) -> None:
     expected = ["ReserveNow"]
     life.is_away = True
     await life.charger.disconnect()
-    await life.house.until_online(life.charger.identity, False)
+    await life.stack.until_online(life.charger.identity, False)
     await life.charger.reconnect()
-    await life.house.until_online(life.charger.identity)
+    await life.stack.until_online(life.charger.identity)
     life.is_away = False
     expected += ["ReserveNow"] if life.make.asked_again_after_outage else []
     await life.sees(number, *expected)
@@ -313,10 +313,10 @@ async def a_charger_without_reservations_is_told_apart(life: LifeOfAMake) -> Non
 # --- all of them at once ---------------------------------------------------------------------------------
 
 
-async def live(house: House, name: str, version: Version, make: Make) -> None:
+async def live(stack: Stack, name: str, version: Version, make: Make) -> None:
     """A charger of that make lives through all chapters."""
     identity = f"{name}-{version}"
-    charger = await house.charger(
+    charger = await stack.charger(
         identity,
         personality=name,
         version=version,
@@ -324,7 +324,7 @@ async def live(house: House, name: str, version: Version, make: Make) -> None:
         restart_seconds=0.2,
         keep_frames=1000,
     )
-    life = LifeOfAMake(house, charger, await house.about(identity), make)
+    life = LifeOfAMake(stack, charger, await stack.about(identity), make)
     is_supervised = not charger.personality.reconnects
     keeper = asyncio.create_task(life.keep_running()) if is_supervised else None
     chapters = CHAPTERS if make.reserve == "active" else [a_charger_without_reservations_is_told_apart]
@@ -345,9 +345,9 @@ Lives = dict[tuple[str, Version], asyncio.Task[None]]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lives(shared_house: House) -> AsyncIterator[Lives]:
-    """Every make as a charger of one house, all at once."""
-    lives = {key: asyncio.create_task(live(shared_house, *key, make)) for key, make in MAKES.items()}
+async def lives(shared_stack: Stack) -> AsyncIterator[Lives]:
+    """Every make as a charger of one stack, all at once."""
+    lives = {key: asyncio.create_task(live(shared_stack, *key, make)) for key, make in MAKES.items()}
     yield lives
     for task in lives.values():
         task.cancel()

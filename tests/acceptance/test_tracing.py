@@ -9,7 +9,7 @@ from typing import Any
 from berth.payload_keys import fresh_key
 from simulator.misbehaviour import Wrong
 from tests.acceptance.collector import Collector, Span, collector, hanging_collector
-from tests.acceptance.house import KEY, PROCESSES, House
+from tests.acceptance.stack import KEY, PROCESSES, Stack
 
 TOKEN = "CARDTRACED4711"
 CALLER = "0af7651916cd43dd8448eb211c80319c"
@@ -33,8 +33,8 @@ CANCEL = [
 FORWARDED_CANCEL = [CANCEL[0], ("berth-api", "CLIENT", "StartWorkflow:ForwardCancel"), *CANCEL[2:]]
 
 
-def traced_house(folder: Path, temporal_cli: Path, endpoint: str) -> House:
-    return House(
+def traced_stack(folder: Path, temporal_cli: Path, endpoint: str) -> Stack:
+    return Stack(
         folder,
         temporal_cli,
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
@@ -49,12 +49,12 @@ def steps(path: list[Span]) -> list[tuple[str, str, str]]:
     return [(span.service, span.kind, span.name) for span in path]
 
 
-def log_lines(house: House, name: str, event: str) -> list[dict[str, Any]]:
-    lines = (house.folder / f"{name}.log").read_text().splitlines()
+def log_lines(stack: Stack, name: str, event: str) -> list[dict[str, Any]]:
+    lines = (stack.folder / f"{name}.log").read_text().splitlines()
     return [line for line in map(json.loads, lines) if line["event"] == event]
 
 
-async def frames(house: House, collected: Collector, action: str, count: int) -> list[Span]:
+async def frames(stack: Stack, collected: Collector, action: str, count: int) -> list[Span]:
     """The spans of these frames, each with all that led to it."""
     found: list[Span] = []
 
@@ -62,7 +62,7 @@ async def frames(house: House, collected: Collector, action: str, count: int) ->
         found[:] = [span for span in collected.spans if span.name == action]
         return len(found) == count and all(len(collected.path_to(span)) == 5 for span in found)
 
-    await house.until(are_there, f"{count} whole traces to {action}", last=lambda: collected.spans)
+    await stack.until(are_there, f"{count} whole traces to {action}", last=lambda: collected.spans)
     return found
 
 
@@ -70,30 +70,30 @@ async def test_a_trace_leads_from_the_call_to_the_frame_and_never_tells_whose_ca
     tmp_path: Path, temporal_cli: Path
 ) -> None:
     with collector() as collected:
-        async with traced_house(tmp_path, temporal_cli, collected.url) as house:
-            charger = await house.charger()
-            charger_id = (await house.about("CP-1"))["id"]
-            first, second = await house.port_id("CP-1", 1), await house.port_id("CP-1", 2)
+        async with traced_stack(tmp_path, temporal_cli, collected.url) as stack:
+            charger = await stack.charger()
+            charger_id = (await stack.about("CP-1"))["id"]
+            first, second = await stack.port_id("CP-1", 1), await stack.port_id("CP-1", 2)
 
             caller = {"traceparent": f"00-{CALLER}-{CALLERS_SPAN}-01", "X-Request-Id": "from-the-shop"}
-            answer = await house.reserve(first, 1, id_tag=TOKEN, headers=caller)
+            answer = await stack.reserve(first, 1, id_tag=TOKEN, headers=caller)
             assert answer.json()["data"]["status"] == "Accepted", answer.text
             # Its cancel finds the reservation on a worker that has to replay it.
-            house.stop("worker")
-            house.start("worker")
-            assert (await house.cancel(charger_id, 1)).status_code in (200, 202)
-            await house.until_state(charger_id, "cancelled", 1)
-            assert (await house.cancel(charger_id, 99)).status_code == 200  # nobody's: the charger is asked
+            stack.stop("worker")
+            stack.start("worker")
+            assert (await stack.cancel(charger_id, 1)).status_code in (200, 202)
+            await stack.until_state(charger_id, "cancelled", 1)
+            assert (await stack.cancel(charger_id, 99)).status_code == 200  # nobody's: the charger is asked
             await charger.misbehave(Wrong.IGNORE)
-            await house.reserve(second, 2, id_tag=TOKEN)
-            await house.http.delete("/api/tokens", params={"idTag": TOKEN})
-            await house.http.get(f"/api/nothing/{TOKEN}")
+            await stack.reserve(second, 2, id_tag=TOKEN)
+            await stack.http.delete("/api/tokens", params={"idTag": TOKEN})
+            await stack.http.get(f"/api/nothing/{TOKEN}")
 
             # The charger's second answer is to the repetition: nobody knew what became of the first frame.
-            reserved, silent, repeated = await frames(house, collected, "ReserveNow", 3)
-            cancelled, forwarded = await frames(house, collected, "CancelReservation", 2)
+            reserved, silent, repeated = await frames(stack, collected, "ReserveNow", 3)
+            cancelled, forwarded = await frames(stack, collected, "CancelReservation", 2)
             for name in PROCESSES:
-                house.stop(name)
+                stack.stop(name)
 
     assert steps(collected.path_to(reserved)) == RESERVE
     assert reserved.trace_id == CALLER
@@ -134,10 +134,10 @@ async def test_a_trace_leads_from_the_call_to_the_frame_and_never_tells_whose_ca
         ("worker", "reservation_state"),
         ("gateway", "reserve_now_answered"),
     ):
-        line = log_lines(house, name, event)[0]
+        line = log_lines(stack, name, event)[0]
         assert (line["trace_id"], line["charger_id"], line["reservation_id"]) == (CALLER, charger_id, 1)
-    assert log_lines(house, "api", "reserve_answered")[0]["request_id"] == "from-the-shop"
-    (late,) = log_lines(house, "gateway", "call_timed_out")
+    assert log_lines(stack, "api", "reserve_answered")[0]["request_id"] == "from-the-shop"
+    (late,) = log_lines(stack, "gateway", "call_timed_out")
     assert (late["reservation_id"], late["trace_id"]) == (2, silent.trace_id)
 
 
@@ -145,13 +145,13 @@ async def test_a_collector_that_hangs_holds_up_neither_reservations_nor_processe
     tmp_path: Path, temporal_cli: Path
 ) -> None:
     with hanging_collector() as hangs:
-        async with traced_house(tmp_path, temporal_cli, hangs) as house:
-            await house.charger()
-            charger_id = (await house.about("CP-1"))["id"]
-            answer = await house.reserve(await house.port_id("CP-1"))
+        async with traced_stack(tmp_path, temporal_cli, hangs) as stack:
+            await stack.charger()
+            charger_id = (await stack.about("CP-1"))["id"]
+            answer = await stack.reserve(await stack.port_id("CP-1"))
             assert answer.json()["data"]["status"] == "Accepted", answer.text
-            assert (await house.cancel(charger_id)).json()["data"]["status"] == "Accepted"
+            assert (await stack.cancel(charger_id)).json()["data"]["status"] == "Accepted"
             for name in PROCESSES:
                 asked_at = time.monotonic()
-                assert house.stop(name) == 0
+                assert stack.stop(name) == 0
                 assert time.monotonic() - asked_at < 10, f"{name} waited for its collector"

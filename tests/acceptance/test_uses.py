@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from simulator.personality import Version
-from tests.acceptance.house import House
 from tests.acceptance.life import TAG, VERSIONS, Life
+from tests.acceptance.stack import Stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -17,9 +17,9 @@ MEMBER, GROUP = "CARD-2", "FLEET-1"
 STRANGER = "CARD-9"
 
 
-async def list_token(house: House, id_tag: str, parent_id_tag: str) -> None:
+async def list_token(stack: Stack, id_tag: str, parent_id_tag: str) -> None:
     body = {"idTag": id_tag, "parentIdTag": parent_id_tag}
-    assert (await house.http.put("/api/tokens", json=body)).status_code == 200
+    assert (await stack.http.put("/api/tokens", json=body)).status_code == 200
 
 
 # --- whose token, at which port --------------------------------------------------------------------------
@@ -27,9 +27,9 @@ async def list_token(house: House, id_tag: str, parent_id_tag: str) -> None:
 
 @both
 async def test_the_reservations_number_at_another_port_is_a_use(
-    shared_house: House, version: Version
+    shared_stack: Stack, version: Version
 ) -> None:
-    life = await Life.begin(shared_house, version, reservation_usable_elsewhere=True)
+    life = await Life.begin(shared_stack, version, reservation_usable_elsewhere=True)
     number = await life.begun(port=1)
     assert await life.charger.start_charging(TAG, 2)
     ended = await life.is_in(number, "used")
@@ -39,9 +39,9 @@ async def test_the_reservations_number_at_another_port_is_a_use(
 
 @both
 async def test_its_token_at_another_port_without_the_number_is_no_use(
-    shared_house: House, version: Version
+    shared_stack: Stack, version: Version
 ) -> None:
-    life = await Life.begin(shared_house, version)
+    life = await Life.begin(shared_stack, version)
     number = await life.begun(port=1)
     assert await life.charger.start_charging(TAG, 2)
     await life.comes_true(lambda: life.numbers_told == [None], "it charges at the other port")
@@ -52,10 +52,10 @@ async def test_its_token_at_another_port_without_the_number_is_no_use(
 
 @both
 async def test_a_listed_token_of_the_group_uses_the_reservation(
-    shared_house: House, version: Version
+    shared_stack: Stack, version: Version
 ) -> None:
-    await list_token(shared_house, MEMBER, GROUP)
-    life = await Life.begin(shared_house, version)
+    await list_token(shared_stack, MEMBER, GROUP)
+    life = await Life.begin(shared_stack, version)
     number = await life.begun(parentIdTag=GROUP)
     assert await life.charger.start_charging(MEMBER, 1)
     ended = await life.is_in(number, "used")
@@ -66,10 +66,10 @@ async def test_a_listed_token_of_the_group_uses_the_reservation(
 
 @both
 async def test_a_listed_token_of_the_group_uses_it_also_without_the_number(
-    shared_house: House, version: Version
+    shared_stack: Stack, version: Version
 ) -> None:
-    await list_token(shared_house, MEMBER, GROUP)
-    life = await Life.begin(shared_house, version, group_tag="starts_without_id")
+    await list_token(shared_stack, MEMBER, GROUP)
+    life = await Life.begin(shared_stack, version, group_tag="starts_without_id")
     number = await life.begun(parentIdTag=GROUP)
     assert await life.charger.start_charging(MEMBER, 1)
     ended = await life.is_in(number, "used")
@@ -78,19 +78,19 @@ async def test_a_listed_token_of_the_group_uses_it_also_without_the_number(
 
 
 async def test_a_group_in_other_letters_is_the_same_group_to_a_charger_that_compares_exactly(
-    shared_house: House,
+    shared_stack: Stack,
 ) -> None:
-    await list_token(shared_house, "CARD-3", GROUP.lower())
-    life = await Life.begin(shared_house, token_case_sensitive=True)
+    await list_token(shared_stack, "CARD-3", GROUP.lower())
+    life = await Life.begin(shared_stack, token_case_sensitive=True)
     number = await life.begun(parentIdTag=GROUP)
     assert await life.charger.start_charging("CARD-3", 1)
     assert "foreign" not in (await life.is_in(number, "used"))["evidence"]
 
 
 @both
-async def test_a_token_outside_the_group_is_let_in_nowhere(shared_house: House, version: Version) -> None:
-    await list_token(shared_house, "CARD-4", "OTHER-FLEET")
-    life = await Life.begin(shared_house, version)
+async def test_a_token_outside_the_group_is_let_in_nowhere(shared_stack: Stack, version: Version) -> None:
+    await list_token(shared_stack, "CARD-4", "OTHER-FLEET")
+    life = await Life.begin(shared_stack, version)
     number = await life.begun(parentIdTag=GROUP)
     assert not await life.charger.start_charging("CARD-4", 1)
     await life.stays_in(number, "active")
@@ -99,9 +99,9 @@ async def test_a_token_outside_the_group_is_let_in_nowhere(shared_house: House, 
 
 @both
 async def test_a_strangers_use_that_names_the_number_is_a_use_and_noted(
-    shared_house: House, version: Version
+    shared_stack: Stack, version: Version
 ) -> None:
-    life = await Life.begin(shared_house, version, wrong_tag="starts_with_id")
+    life = await Life.begin(shared_stack, version, wrong_tag="starts_with_id")
     number = await life.begun()
     assert await life.charger.start_charging(STRANGER, 1)
     assert "by a foreign token" in (await life.is_in(number, "used"))["evidence"]
@@ -109,9 +109,9 @@ async def test_a_strangers_use_that_names_the_number_is_a_use_and_noted(
 
 @both
 async def test_a_strangers_use_without_the_number_is_a_violation_and_the_reservation_stays(
-    shared_house: House, version: Version
+    shared_stack: Stack, version: Version
 ) -> None:
-    life = await Life.begin(shared_house, version, wrong_tag="starts_without_id")
+    life = await Life.begin(shared_stack, version, wrong_tag="starts_without_id")
     number = await life.begun()
     assert await life.charger.start_charging(STRANGER, 1)
     await life.is_told(number, "violated")
@@ -126,8 +126,8 @@ async def test_a_strangers_use_without_the_number_is_a_violation_and_the_reserva
 
 
 @both
-async def test_a_remote_start_uses_the_reservation(shared_house: House, version: Version) -> None:
-    life = await Life.begin(shared_house, version)
+async def test_a_remote_start_uses_the_reservation(shared_stack: Stack, version: Version) -> None:
+    life = await Life.begin(shared_stack, version)
     number = await life.begun()
     assert await life.charger.remote_start(TAG, 1)
     await life.is_in(number, "used")
@@ -138,8 +138,8 @@ async def test_a_remote_start_uses_the_reservation(shared_house: House, version:
 
 
 @both
-async def test_a_remote_start_for_somebody_else_is_refused(shared_house: House, version: Version) -> None:
-    life = await Life.begin(shared_house, version)
+async def test_a_remote_start_for_somebody_else_is_refused(shared_stack: Stack, version: Version) -> None:
+    life = await Life.begin(shared_stack, version)
     number = await life.begun()
     assert not await life.charger.remote_start(STRANGER, 1)
     await life.stays_in(number, "active")
@@ -149,10 +149,10 @@ async def test_a_remote_start_for_somebody_else_is_refused(shared_house: House, 
 @pytest.mark.parametrize("tells_number", [True, False], ids=["with-number", "without-number"])
 @pytest.mark.parametrize("way", ["card", "remote"])
 async def test_a_transaction_that_the_cable_began_is_a_use_once_it_has_its_token(
-    shared_house: House, way: str, tells_number: bool
+    shared_stack: Stack, way: str, tells_number: bool
 ) -> None:
     life = await Life.begin(
-        shared_house, "2.0.1", transaction_starts="plugged", tells_reservation_id=tells_number
+        shared_stack, "2.0.1", transaction_starts="plugged", tells_reservation_id=tells_number
     )
     number = await life.begun()
     start = life.charger.start_charging if way == "card" else life.charger.remote_start
@@ -169,9 +169,9 @@ async def test_a_transaction_that_the_cable_began_is_a_use_once_it_has_its_token
 
 @both
 async def test_a_use_while_offline_counts_when_it_is_told_before_expiry(
-    shared_house: House, version: Version
+    shared_stack: Stack, version: Version
 ) -> None:
-    life = await Life.begin(shared_house, version)
+    life = await Life.begin(shared_stack, version)
     number = await life.begun()
     await life.goes_offline()
     assert await life.charger.start_charging(TAG, 1)
@@ -184,10 +184,10 @@ async def test_a_use_while_offline_counts_when_it_is_told_before_expiry(
 
 
 async def test_a_use_while_offline_counts_when_it_is_told_after_expiry_in_any_spelling_of_time(
-    shared_house: House,
+    shared_stack: Stack,
 ) -> None:
     async def is_used(version: Version, **ways: Any) -> None:
-        life = await Life.begin(shared_house, version, **ways)
+        life = await Life.begin(shared_stack, version, **ways)
         number = await life.begun(seconds=4)
         await life.goes_offline()
         assert await life.charger.start_charging(TAG, 1)
@@ -210,9 +210,9 @@ async def test_a_use_while_offline_counts_when_it_is_told_after_expiry_in_any_sp
 
 @both
 async def test_a_charge_that_began_after_expiry_is_no_use_even_if_it_names_the_number(
-    shared_house: House, version: Version
+    shared_stack: Stack, version: Version
 ) -> None:
-    life = await Life.begin(shared_house, version, expiry_tick="never")
+    life = await Life.begin(shared_stack, version, expiry_tick="never")
     number = await life.begun(seconds=2)
     await life.goes_offline()
     await life.is_in(number, "expired")
@@ -224,9 +224,9 @@ async def test_a_charge_that_began_after_expiry_is_no_use_even_if_it_names_the_n
 
 @both
 async def test_a_clock_on_local_time_that_names_no_zone_hides_no_use(
-    shared_house: House, version: Version
+    shared_stack: Stack, version: Version
 ) -> None:
-    life = await Life.begin(shared_house, version, time_zone="local_untold")
+    life = await Life.begin(shared_stack, version, time_zone="local_untold")
     number = await life.begun()
     assert await life.charger.start_charging(TAG, 1)
     await life.is_in(number, "used")

@@ -20,7 +20,7 @@ from berth.database import Database, NewCharger, NewPort
 from berth.ports import free_port, is_taken
 from tests.api.scripted import Script
 from tests.certificates import Authority
-from tests.gateway.house import House, Temporal
+from tests.gateway.stack import Stack, Temporal
 from tests.gateway.station import Station, basic
 from tests.launch.commands import ROOT
 from tests.servers import need
@@ -62,14 +62,14 @@ async def api_port(app: FastAPI) -> AsyncIterator[int]:
 
 
 @pytest.fixture
-async def gateway(database: Database) -> AsyncIterator[House]:
+async def gateway(database: Database) -> AsyncIterator[Stack]:
     """A gateway that lets in whom it knows by their password."""
-    async with House(database, Temporal(), open_chargers=False, unknown_chargers="refuse") as house:
-        yield house
+    async with Stack(database, Temporal(), open_chargers=False, unknown_chargers="refuse") as stack:
+        yield stack
 
 
 @pytest.fixture
-async def proxy(api_port: int, gateway: House, tmp_path: Path) -> AsyncIterator[Proxy]:
+async def proxy(api_port: int, gateway: Stack, tmp_path: Path) -> AsyncIterator[Proxy]:
     """The nginx of this machine with our configuration."""
     authority = Authority(tmp_path, "ours")
     pem = authority.certify("proxy")
@@ -129,7 +129,7 @@ async def test_a_reservation_is_made_through_it_with_every_header(
 
 
 async def test_a_charger_comes_through_it_with_its_password_and_the_name_it_has(
-    proxy: Proxy, gateway: House, database: Database
+    proxy: Proxy, gateway: Stack, database: Database
 ) -> None:
     await database.chargers.add(NewCharger(IDENTITY, password=PASSWORD, ports=[NewPort(1)]))
     url, tls = f"{proxy.gateway}/{IN_THE_PATH}", proxy.authority.trusted()

@@ -10,7 +10,7 @@ from temporalio.client import Client
 from api.app import close, create_app
 from api.routes.webhooks import MAX_OF_KEY
 from api.schemas.webhooks import EventName
-from berth.database import Announced, Database
+from berth.database import Database, OutboxEvent
 from berth.settings import Settings
 from cli.commands.webhooks import Event
 from tests.api.conftest import Caller
@@ -28,8 +28,8 @@ async def made(http: httpx.AsyncClient, **more: Any) -> dict[str, Any]:
 
 
 async def announce(database: Database, *names: str, site_id: str | None = None) -> None:
-    await database.deliveries.announce(
-        [Announced(name, "reservation.used", 1, site_id, f'{{"id":"{name}"}}') for name in names]
+    await database.deliveries.enqueue(
+        [OutboxEvent(name, "reservation.used", 1, site_id, f'{{"id":"{name}"}}') for name in names]
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.acceptance.house import House
+from tests.acceptance.stack import Stack
 from tests.chaos.watched import WatchedCharger
 
 LONG, SHORT = 3600.0, 8.0  # seconds a reservation is asked for
@@ -54,12 +54,12 @@ class Page:
 class Callers:
     """One caller at each port of each charger. Whoever is not answered asks again with the same number."""
 
-    def __init__(self, house: House, chargers: list[WatchedCharger], seed: str, wait: int) -> None:
+    def __init__(self, stack: Stack, chargers: list[WatchedCharger], seed: str, wait: int) -> None:
         self.pages: list[Page] = []
         self.asked: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.unexpected: list[str] = []
-        self._house = house
+        self._stack = stack
         self._chargers = chargers
         self._seed = seed
         self._prefer = {"Prefer": f"wait={wait}"}
@@ -71,7 +71,7 @@ class Callers:
     async def learn(self) -> None:
         """Ask the API for the ids of all chargers and ports."""
         for charger in self._chargers:
-            about = await self._house.about(charger.identity)
+            about = await self._stack.about(charger.identity)
             self._charger_ids[charger.identity] = about["id"]
             for port in about["ports"]:
                 self._port_ids[charger.identity, port["portNumber"]] = port["id"]
@@ -184,7 +184,7 @@ class Callers:
         while time.monotonic() < deadline:
             self.asked[what] += 1
             try:
-                response = await self._house.http.post(path, json=body, headers=self._prefer)
+                response = await self._stack.http.post(path, json=body, headers=self._prefer)
             except httpx.TransportError:
                 page.note(f"{what}: no connection")
                 await asyncio.sleep(RETRY_AFTER)

@@ -1,4 +1,4 @@
-"""Many chargers at one house, and what a caller does with all of them."""
+"""Many chargers at one stack, and what a caller does with all of them."""
 
 import asyncio
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import Any
 
 from simulator.charger import SimulatedCharger
 from simulator.fleet import Fleet
-from tests.acceptance.house import House
+from tests.acceptance.stack import Stack
 
 AT_ONCE = 24
 ID_TAG = "STORM"
@@ -27,10 +27,10 @@ class Place:
 
 
 class Crowd:
-    """Chargers of both versions, connected to a house; they come back half a second after they lost it."""
+    """Chargers of both versions, connected to a stack; they come back half a second after they lost it."""
 
-    def __init__(self, house: House, fleet: Fleet) -> None:
-        self._house = house
+    def __init__(self, stack: Stack, fleet: Fleet) -> None:
+        self._stack = stack
         self._fleet = fleet
         self._gate = asyncio.Semaphore(AT_ONCE)
 
@@ -43,7 +43,7 @@ class Crowd:
         found: list[dict[str, Any]] = []
         cursor: dict[str, str] = {}
         while True:
-            response = await self._house.http.get("/api/chargers", params={"limit": "500", **cursor})
+            response = await self._stack.http.get("/api/chargers", params={"limit": "500", **cursor})
             assert response.status_code == 200, response.text
             page = response.json()
             found += page["data"]
@@ -65,7 +65,7 @@ class Crowd:
             )
             return count == len(self.chargers)
 
-        await self._house.until(all_are, "all chargers are routed", within, lambda: count)
+        await self._stack.until(all_are, "all chargers are routed", within, lambda: count)
 
     async def places(self, port_number: int) -> list[Place]:
         """The ports of that number, of all chargers."""
@@ -108,7 +108,7 @@ class Crowd:
             states.update(f"{shown['state']} {shown['reason']}" for _, shown in seen if not is_right(shown))
             return not left
 
-        await self._house.until(all_are, f"all are {what}", within, lambda: states)
+        await self._stack.until(all_are, f"all are {what}", within, lambda: states)
         return found
 
     async def _reserve(self, place: Place, expires_at: datetime, wait: int) -> str:
@@ -120,7 +120,7 @@ class Crowd:
         }
         async with self._gate:
             while True:  # 503 means: ask again with the same number
-                response = await self._house.http.post(
+                response = await self._stack.http.post(
                     "/api/ocpp/reservations", json=body, headers={"Prefer": f"wait={wait}"}
                 )
                 if response.status_code != 503:
@@ -131,7 +131,7 @@ class Crowd:
         path = f"/api/ocpp/reservations/{place.charger_id}/{place.port_id}"
         async with self._gate:
             while True:
-                response = await self._house.http.get(path)
+                response = await self._stack.http.get(path)
                 if response.status_code != 503:
                     assert response.status_code == 200, response.text
                     data: dict[str, Any] = response.json()["data"]
@@ -139,16 +139,16 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(house: House, count: int, ports: int) -> AsyncIterator[Crowd]:
+async def crowd(stack: Stack, count: int, ports: int) -> AsyncIterator[Crowd]:
     """So many chargers, connected and routed."""
     began = datetime.now(UTC)
     fleet = Fleet(
-        house.gateway_url, ports=ports, keep_frames=0, reconnect_seconds=(0.5,), heartbeat_seconds=3600
+        stack.gateway_url, ports=ports, keep_frames=0, reconnect_seconds=(0.5,), heartbeat_seconds=3600
     )
     for number in range(count):
         fleet.add(f"STORM-{number}", version="1.6" if number % 2 else "2.0.1")
     async with fleet:
         await fleet.wait_until_booted(60 + count / 10)
-        everyone = Crowd(house, fleet)
+        everyone = Crowd(stack, fleet)
         await everyone.until_routed(began, 60)
         yield everyone

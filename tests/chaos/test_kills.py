@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.house import House
+from tests.acceptance.stack import Stack
 from tests.chaos.callers import Callers
 from tests.chaos.verdict import Judge
 from tests.chaos.watched import WatchedCharger
@@ -28,19 +28,19 @@ async def test_nothing_is_lost_or_doubled_when_processes_are_killed_at_random(
     rounds = int(os.environ.get("CHAOS_ROUNDS") or (20 if full_size else 4))
     seed = os.environ.get("CHAOS_SEED") or str(random.SystemRandom().randrange(10**6))
     say(f"kill test: seed {seed}, {rounds} rounds")
-    async with House(
+    async with Stack(
         tmp_path, temporal_cli, BERTH_RATE_LIMIT="0", BERTH_OCPP_CALL_TIMEOUT=str(CALL_TIMEOUT)
-    ) as house:
-        chargers = [_charger(house, number, seed) for number in range(CHARGERS)]
+    ) as stack:
+        chargers = [_charger(stack, number, seed) for number in range(CHARGERS)]
         try:
             for charger in chargers:
                 charger.start()
             await asyncio.gather(*(asyncio.wait_for(one.booted.wait(), 60) for one in chargers))
-            callers = Callers(house, chargers, seed, wait=CALL_TIMEOUT + 2)
+            callers = Callers(stack, chargers, seed, wait=CALL_TIMEOUT + 2)
             await callers.learn()
             calling = asyncio.create_task(callers.run())
             weather = asyncio.create_task(_bad_weather(chargers, seed))
-            story = await _kill(house, callers, rounds, seed)
+            story = await _kill(stack, callers, rounds, seed)
             callers.stop()
             weather.cancel()
             await asyncio.gather(weather, return_exceptions=True)
@@ -49,7 +49,7 @@ async def test_nothing_is_lost_or_doubled_when_processes_are_killed_at_random(
                     await charger.recover(port_number)
             await calling
             began = time.monotonic()
-            verdict = await Judge(house, callers.pages).settled(SETTLED_WITHIN)
+            verdict = await Judge(stack, callers.pages).settled(SETTLED_WITHIN)
             settled_after = time.monotonic() - began
         finally:
             await asyncio.gather(*(charger.stop() for charger in chargers))
@@ -64,10 +64,10 @@ async def test_nothing_is_lost_or_doubled_when_processes_are_killed_at_random(
     assert not wrong, "\n".join([f"seed {seed}", *story, *wrong])
 
 
-def _charger(house: House, number: int, seed: str) -> WatchedCharger:
+def _charger(stack: Stack, number: int, seed: str) -> WatchedCharger:
     return WatchedCharger(
         f"CHAOS-{number}",
-        house.gateway_url,
+        stack.gateway_url,
         chance=random.Random(f"{seed}/{number}"),
         thinks=0.2,
         version="1.6" if number % 2 else "2.0.1",
@@ -77,7 +77,7 @@ def _charger(house: House, number: int, seed: str) -> WatchedCharger:
     )
 
 
-async def _kill(house: House, callers: Callers, rounds: int, seed: str) -> list[str]:
+async def _kill(stack: Stack, callers: Callers, rounds: int, seed: str) -> list[str]:
     """Kill and start again, each of the four as often as the others; what was done, in words."""
     chance = random.Random(f"{seed}/kills")
     story: list[str] = []
@@ -91,24 +91,24 @@ async def _kill(house: House, callers: Callers, rounds: int, seed: str) -> list[
         await asyncio.sleep(chance.uniform(0.2, 2.0))
         down = chance.uniform(0.0, 1.5)
         for name in doomed:
-            house.kill(name)
+            stack.kill(name)
         story.append(
             f"{time.strftime('%H:%M:%S', time.gmtime())} killed {' and '.join(doomed)}, {down:.1f} s"
         )
         await asyncio.sleep(down)
         for name in doomed:
-            await (house.start_temporal() if name == "temporal" else _started(house, name))
+            await (stack.start_temporal() if name == "temporal" else _started(stack, name))
         before = callers.answered["reserve"]
 
         async def answers_again(before: int = before) -> bool:
             return callers.answered["reserve"] > before + 3
 
-        await house.until(answers_again, f"answers after the death of {doomed}", ALIVE_AGAIN_WITHIN)
+        await stack.until(answers_again, f"answers after the death of {doomed}", ALIVE_AGAIN_WITHIN)
     return story
 
 
-async def _started(house: House, name: str) -> None:
-    house.start(name)
+async def _started(stack: Stack, name: str) -> None:
+    stack.start(name)
 
 
 async def _bad_weather(chargers: list[WatchedCharger], seed: str) -> None:

@@ -15,11 +15,11 @@ import pytest_asyncio
 
 from simulator.ports import PortStatus
 from simulator.wire import Payload
-from tests.acceptance.house import House
+from tests.acceptance.stack import Stack
 from tests.chaos.crowd import Crowd, crowd
 from tests.conftest import KEPT
 
-GRACE = 1.0  # seconds, BERTH_EXPIRY_GRACE of the house
+GRACE = 1.0  # seconds, BERTH_EXPIRY_GRACE of the stack
 LATE_AT_MOST = 60.0  # seconds
 FLOOD_PORT, OFFLINE_PORT, EXPIRY_PORTS = 1, 2, (3, 4)  # each storm has ports of its own
 
@@ -45,9 +45,9 @@ FULL = Size(chargers=2000, waiting=500, expiring=2000, events_per_second=500, se
 
 @dataclass(frozen=True)
 class Storm:
-    """A house with a crowd before it."""
+    """A stack with a crowd before it."""
 
-    house: House
+    stack: Stack
     crowd: Crowd
     size: Size
 
@@ -62,19 +62,19 @@ async def storm(
         for name in os.environ:
             if name.startswith(("BERTH_", "TEMPORAL_")) and name not in KEPT:
                 patch.delenv(name)
-        house = House(
+        stack = Stack(
             tmp_path_factory.mktemp("storm"),
             temporal_cli,
             BERTH_RATE_LIMIT="0",
             BERTH_EXPIRY_GRACE=str(GRACE),
             BERTH_LOAD_LOG_INTERVAL="1",
         )
-    async with house, crowd(house, size.chargers, ports=4) as everyone:
-        yield Storm(house, everyone, size)
+    async with stack, crowd(stack, size.chargers, ports=4) as everyone:
+        yield Storm(stack, everyone, size)
 
 
 async def test_a_flood_of_events_is_answered_at_once_and_heard_in_order(storm: Storm, say: Say) -> None:
-    size, before = storm.size, _end_of_log(storm.house)
+    size, before = storm.size, _end_of_log(storm.stack)
     each = 10
     # OCPP 1.6 has several words for a busy port, so that each report is a change and concerns a reservation.
     places = [place for place in await storm.crowd.places(FLOOD_PORT) if place.charger.version == "1.6"]
@@ -97,16 +97,16 @@ async def test_a_flood_of_events_is_answered_at_once_and_heard_in_order(storm: S
     )
     heard_after = time.monotonic() - began
     assert all(_port_words(shown) == ["Preparing", "Charging"] * (each // 2) for _, shown in heard)
-    assert _dropped(storm.house, before) == []
+    assert _dropped(storm.stack, before) == []
     say(
         f"storm: {len(answers)} events sent in {sent_after:.1f} s ({len(answers) / sent_after:.0f}/s), "
         f"all answered after {answered_after:.1f} s and heard by {len(places)} workflows, in order, after "
-        f"{heard_after:.1f} s; {_peaks(storm.house, before)}"
+        f"{heard_after:.1f} s; {_peaks(storm.stack, before)}"
     )
 
 
 async def test_reservations_that_expire_at_one_instant_all_end(storm: Storm, say: Say) -> None:
-    before = _end_of_log(storm.house)
+    before = _end_of_log(storm.stack)
     places = [place for number in EXPIRY_PORTS for place in await storm.crowd.places(number)]
     places = places[: storm.size.expiring]
     expires_at = await _enough_time(storm, len(places))
@@ -116,30 +116,30 @@ async def test_reservations_that_expire_at_one_instant_all_end(storm: Storm, say
     assert datetime.now(UTC) < expires_at
 
     left = (expires_at - datetime.now(UTC)).total_seconds()
-    await storm.house.until(_is_past(expires_at), "the instant", within=left + 5)
+    await storm.stack.until(_is_past(expires_at), "the instant", within=left + 5)
     ended = await storm.crowd.until_all(places, "expired", _is("expired"), LATE_AT_MOST + len(places) / 10)
 
     late = sorted(_late(shown, expires_at) for _, shown in ended)
     say(
         f"storm: {len(places)} reservations made in {made_after:.0f} s, all ended after one instant, late "
         f"by {late[len(late) // 2]:.1f} s (median) and {late[-1]:.1f} s (last); "
-        f"{_peaks(storm.house, before)}"
+        f"{_peaks(storm.stack, before)}"
     )
     assert late[-1] < LATE_AT_MOST
     assert not any(place.port_id in place.charger.reservations for place in places)
-    assert _dropped(storm.house, before) == []
+    assert _dropped(storm.stack, before) == []
 
 
 async def test_all_chargers_of_a_dead_gateway_come_back_at_once(storm: Storm, say: Say) -> None:
-    house, chargers = storm.house, storm.crowd.chargers
+    stack, chargers = storm.stack, storm.crowd.chargers
     places = (await storm.crowd.places(OFFLINE_PORT))[: storm.size.waiting]
-    house.kill("gateway")
+    stack.kill("gateway")
     killed_at, since = time.monotonic(), datetime.now(UTC)
     told = await storm.crowd.reserve(places, datetime.now(UTC) + timedelta(hours=1), wait=0)
     assert set(told) == {"Pending"}  # nobody is there to ask
 
-    before = _end_of_log(house)
-    house.start("gateway")
+    before = _end_of_log(stack)
+    stack.start("gateway")
     started_at = time.monotonic()
     await storm.crowd.until_routed(since, 60 + len(chargers) / 20)
     routed_after = time.monotonic() - started_at
@@ -147,13 +147,13 @@ async def test_all_chargers_of_a_dead_gateway_come_back_at_once(storm: Storm, sa
 
     assert all(place.port_id in place.charger.reservations for place in places)
     assert all(charger.connected for charger in chargers)
-    assert _dropped(house, before) == []
+    assert _dropped(stack, before) == []
     sent_after = sorted(_after_connected(shown) for _, shown in active)
     say(
         f"storm: {len(chargers)} chargers back and routed {routed_after:.1f} s after the start of a gateway "
         f"that was gone for {started_at - killed_at:.1f} s; {len(places)} reservations waited for it and "
         f"were active {sent_after[len(sent_after) // 2]:.1f} s (median), {sent_after[-1]:.1f} s (last) after "
-        f"they heard of it; {_peaks(house, before)}"
+        f"they heard of it; {_peaks(stack, before)}"
     )
 
 
@@ -193,22 +193,22 @@ def _after_connected(shown: dict[str, Any]) -> float:
 # --- what the gateway logs --------------------------------------------------------------------------------
 
 
-def _end_of_log(house: House) -> int:
-    return (house.folder / "gateway.log").stat().st_size
+def _end_of_log(stack: Stack) -> int:
+    return (stack.folder / "gateway.log").stat().st_size
 
 
-def _lines(house: House, start: int, event: str) -> list[dict[str, Any]]:
-    text = (house.folder / "gateway.log").read_bytes()[start:].decode()
+def _lines(stack: Stack, start: int, event: str) -> list[dict[str, Any]]:
+    text = (stack.folder / "gateway.log").read_bytes()[start:].decode()
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     return [line for line in lines if line["event"] == event]
 
 
-def _dropped(house: House, start: int) -> list[dict[str, Any]]:
-    return _lines(house, start, "charger_disconnected")
+def _dropped(stack: Stack, start: int) -> list[dict[str, Any]]:
+    return _lines(stack, start, "charger_disconnected")
 
 
-def _peaks(house: House, start: int) -> str:
-    loads = _lines(house, start, "gateway_load")
+def _peaks(stack: Stack, start: int) -> str:
+    loads = _lines(stack, start, "gateway_load")
     assert loads, "the gateway tells its load"
     names = ("calls_waiting", "deliveries_waiting", "messages_waiting", "messages_dropped")
     return "peaks: " + ", ".join(f"{name} {max(load[name] for load in loads)}" for name in names)

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.acceptance.house import House
+from tests.acceptance.stack import Stack
 from tests.chaos.callers import Page
 
 ENDS = frozenset({"used", "expired", "cancelled", "removed", "rejected", "failed"})
@@ -27,8 +27,8 @@ class Verdict:
 class Judge:
     """Looks at all pages until they are settled, or time is up."""
 
-    def __init__(self, house: House, pages: list[Page]) -> None:
-        self._house = house
+    def __init__(self, stack: Stack, pages: list[Page]) -> None:
+        self._stack = stack
         self._pages = pages
         self._port_numbers: dict[int, int] = {}
         self._gate = asyncio.Semaphore(AT_ONCE)
@@ -36,7 +36,7 @@ class Judge:
     async def settled(self, within: float) -> Verdict:
         """The verdict as soon as nothing is wrong for a while, else the last one."""
         for identity in {page.charger.identity for page in self._pages}:
-            for port in (await self._house.about(identity))["ports"]:
+            for port in (await self._stack.about(identity))["ports"]:
                 self._port_numbers[port["id"]] = port["portNumber"]
         deadline = time.monotonic() + within
         right_since: float | None = None
@@ -105,7 +105,7 @@ class Judge:
         path = f"/api/ocpp/reservations/{page.charger_id}/{page.number}"
         while True:
             try:
-                response = await self._house.http.get(path)
+                response = await self._stack.http.get(path)
             except httpx.TransportError:
                 continue
             if response.status_code == 503:

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.house import House, running
 from tests.cli.odd_server import OddServer, odd_server
+from tests.cli.stack import Stack, running
 
 
 @pytest.fixture
-def house(migrated_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def stack(migrated_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """A Berth of this test's own, without a Temporal; the commands know it and have every right."""
     shutil.copy(migrated_file, tmp_path / "berth.db")
-    with running(tmp_path) as house:
-        point_at(house.url, house.key, monkeypatch)
-        yield house
+    with running(tmp_path) as stack:
+        point_at(stack.url, stack.key, monkeypatch)
+        yield stack
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from berth.database import NewCharger, NewPort
-from tests.cli.house import House
 from tests.cli.odd_server import Answer, OddServer
+from tests.cli.stack import Stack
 from tests.launch.commands import Ended, berth_here
 
 FILE = """\
@@ -38,7 +38,7 @@ def identities() -> list[str]:
     return [charger["ocppId"] for charger in json.loads(berth_here("charger", "list", "--json").stdout)]
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_what_was_exported_can_be_imported_and_gives_the_same(do_import: Import) -> None:
     run = do_import(FILE)
     assert (run.returncode, run.stdout) == (0, "3 charger(s) with 3 port(s) added.\n")
@@ -50,7 +50,7 @@ def test_what_was_exported_can_be_imported_and_gives_the_same(do_import: Import)
     assert berth_here("charger", "export").stdout == exported.stdout
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize(
     "content",
     [
@@ -69,7 +69,7 @@ def test_what_spreadsheets_write_is_understood(do_import: Import, content: str) 
     assert [(port["portNumber"], port["maximumPowerKw"]) for port in charger["ports"]] == [(1, 150.5)]
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_every_mistake_is_named_with_its_line_and_column_and_nothing_is_added(do_import: Import) -> None:
     run = do_import(
         "ocppId,name,externalId,latitude,type,portNumber,maximumPowerKw\n"
@@ -135,7 +135,7 @@ def test_a_file_that_is_not_there_is_wrong_use() -> None:
     assert berth_here("charger", "import", "/nowhere/chargers.csv").returncode == 2
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_a_dry_run_says_what_would_be_added_and_adds_nothing(do_import: Import) -> None:
     run = do_import(FILE, "--dry-run")
     assert run.returncode == 0
@@ -144,7 +144,7 @@ def test_a_dry_run_says_what_would_be_added_and_adds_nothing(do_import: Import) 
     assert identities() == []
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_passwords_are_never_shown(do_import: Import) -> None:
     content = "ocppId,password\nCP-1,correct-horse\n"
     shown = [
@@ -155,12 +155,12 @@ def test_passwords_are_never_shown(do_import: Import) -> None:
     assert all("correct-horse" not in run.stdout + run.stderr for run in shown)
 
 
-def test_what_is_there_already_is_a_mistake_unless_it_may_be_skipped(house: House, do_import: Import) -> None:
+def test_what_is_there_already_is_a_mistake_unless_it_may_be_skipped(stack: Stack, do_import: Import) -> None:
     async def add_some(_: object) -> None:
-        await house.database.chargers.add(NewCharger("cp-2", ports=[NewPort(1)]))
-        await house.database.chargers.add(NewCharger("CP-9", external_id="G-1"))
+        await stack.database.chargers.add(NewCharger("cp-2", ports=[NewPort(1)]))
+        await stack.database.chargers.add(NewCharger("CP-9", external_id="G-1"))
 
-    house.do(add_some)
+    stack.do(add_some)
     run = do_import(FILE)
     assert run.returncode == 1
     assert run.stderr.splitlines() == [
@@ -173,7 +173,7 @@ def test_what_is_there_already_is_a_mistake_unless_it_may_be_skipped(house: Hous
     assert identities() == ["cp-2", "CP-9", "CP-1", "CP-3"]
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_programs_get_the_mistakes_as_json(do_import: Import) -> None:
     run = do_import("ocppId,latitude\nCP-1,95\n", "--json")
     assert run.returncode == 1

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from berth.database import NewCharger, NewPort
-from tests.cli.house import House
 from tests.cli.odd_server import Answer, OddServer
+from tests.cli.stack import Stack
 from tests.launch.commands import Ended, berth_here
 
 
@@ -17,7 +17,7 @@ def charger(run: Ended) -> dict[str, Any]:
     return shown
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_a_charger_is_added_listed_shown_and_not_added_twice() -> None:
     added = charger(berth_here("charger", "add", "CP-1", "--ports", "2", "--site", "north", "--json"))
     assert [port["portNumber"] for port in added["ports"]] == [1, 2]
@@ -33,7 +33,7 @@ def test_a_charger_is_added_listed_shown_and_not_added_twice() -> None:
     assert (again.returncode, again.stderr) == (1, "berth: ocppId: is taken\n")
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_ports_can_be_described() -> None:
     run = berth_here("charger", "add", "CP-1", "--port", "1:CCS1:150", "--port", "2::50", "--json")
     ports = charger(run)["ports"]
@@ -48,7 +48,7 @@ def test_a_port_that_makes_no_sense_is_wrong_use(port: str) -> None:
     assert berth_here("charger", "add", "CP-1", "--port", port).returncode == 2
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_what_is_set_changes_and_the_rest_stays() -> None:
     berth_here("charger", "add", "CP-1", "--name", "Left", "--site", "north")
     run = berth_here("charger", "set", "CP-1", "--name", "Right", "--latitude", "-33.9", "--json")
@@ -65,25 +65,25 @@ def test_to_set_nothing_or_nonsense_is_wrong_use(arguments: tuple[str, ...]) -> 
     assert berth_here("charger", "set", "CP-1", *arguments).returncode == 2
 
 
-def test_a_password_comes_from_standard_input_and_is_kept(house: House) -> None:
+def test_a_password_comes_from_standard_input_and_is_kept(stack: Stack) -> None:
     run = berth_here("charger", "add", "CP-1", "--password", "-", stdin="a long password\n")
     assert run.returncode == 0
     assert "BERTH_OPEN_CHARGERS" not in run.stdout
-    found = house.do(lambda database: database.chargers.by_identity("CP-1"))
+    found = stack.do(lambda database: database.chargers.by_identity("CP-1"))
     assert found is not None
     assert found.has_password
     assert berth_here("charger", "set", "CP-1", "--clear", "password").returncode == 0
-    found = house.do(lambda database: database.chargers.by_identity("CP-1"))
+    found = stack.do(lambda database: database.chargers.by_identity("CP-1"))
     assert found is not None
     assert not found.has_password
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_a_password_that_is_not_there_is_wrong_use() -> None:
     assert berth_here("charger", "add", "CP-1", "--password", "-").returncode == 2
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_the_least_security_profile_is_set_and_cleared() -> None:
     assert (
         charger(berth_here("charger", "add", "CP-1", "--security-profile", "2", "--json"))["securityProfile"]
@@ -102,12 +102,12 @@ def test_the_least_security_profile_is_set_and_cleared() -> None:
     assert berth_here("charger", "set", "CP-1", "--security-profile", "4").returncode == 2
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_a_charger_without_a_password_is_warned_about() -> None:
     assert "BERTH_OPEN_CHARGERS=true" in berth_here("charger", "add", "CP-1").stdout
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_one_is_removed_when_asked_for_firmly() -> None:
     berth_here("charger", "add", "CP-1")
     unsure = berth_here("charger", "remove", "CP-1")
@@ -119,12 +119,12 @@ def test_one_is_removed_when_asked_for_firmly() -> None:
     assert (gone.returncode, gone.stderr) == (1, "berth: ocppId: there is no charger CP-1\n")
 
 
-def test_long_lists_come_in_pages_and_a_cut_one_says_so(house: House) -> None:
+def test_long_lists_come_in_pages_and_a_cut_one_says_so(stack: Stack) -> None:
     async def fill(database: object) -> None:
         for number in range(7):
-            await house.database.chargers.add(NewCharger(f"CP-{number}", ports=[NewPort(1)]))
+            await stack.database.chargers.add(NewCharger(f"CP-{number}", ports=[NewPort(1)]))
 
-    house.do(fill)
+    stack.do(fill)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cli.client.PAGE", 3)
         all_of_them = berth_here("charger", "list", "--all", "--json")
@@ -155,7 +155,7 @@ def test_a_new_password_ends_with_the_chargers_word(
     assert odd.heard == [("POST", "/api/chargers/7/password", None)]
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_a_charger_that_is_away_keeps_its_password() -> None:
     berth_here("charger", "add", "CP-1")
     run = berth_here("charger", "rotate-password", "CP-1", "--json")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.house import House
+from tests.cli.stack import Stack
 from tests.launch.commands import berth_here
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_a_key_is_shown_once_listed_and_revoked() -> None:
     created = berth_here("key", "create", "shop", "--site", "north", "--expires", "90d")
     raw_key = created.stdout.strip()
@@ -25,7 +25,7 @@ def test_a_key_is_shown_once_listed_and_revoked() -> None:
     assert shop["revokedAt"] is not None
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_a_new_key_works_and_may_do_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     created = berth_here("key", "create", "reader", "--right", "read", "--json")
     monkeypatch.setenv("BERTH_API_KEY", json.loads(created.stdout)["key"])
@@ -40,7 +40,7 @@ def test_an_unknown_right_is_wrong_use() -> None:
     assert "fly" in run.stderr
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_a_key_that_is_unknown_is_said_with_the_apis_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BERTH_API_KEY", "berth_unknown")
     run = berth_here("key", "list")
@@ -48,15 +48,15 @@ def test_a_key_that_is_unknown_is_said_with_the_apis_own_words(monkeypatch: pyte
 
 
 def test_the_first_key_needs_the_database_alone(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BERTH_VAR", str(tmp_path))
     monkeypatch.setenv("BERTH_URL", "http://127.0.0.1:1")
     created = berth_here("key", "create", "me", "--right", "admin", "--charger", "2", "--local", "--json")
     key = json.loads(created.stdout)
     assert (key["rights"], key["chargerIds"]) == (["admin"], [2])
-    found = house.do(lambda database: database.keys.authenticate(key["key"]))
+    found = stack.do(lambda database: database.keys.authenticate(key["key"]))
     assert found is not None
-    monkeypatch.setenv("BERTH_URL", house.url)
+    monkeypatch.setenv("BERTH_URL", stack.url)
     (_, listed) = json.loads(berth_here("key", "list", "--json").stdout)
     assert key == listed | {"key": key["key"]}  # the same shape, whoever made it

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from berth.database import LoggedMessage, NewCharger
-from tests.cli.house import House
 from tests.cli.odd_server import Answer, OddServer
+from tests.cli.stack import Stack
 from tests.launch.commands import berth_here
 
 NOW = datetime.now(UTC)
@@ -28,13 +28,13 @@ def logged(charger_id: int, action: str, ago: timedelta, answer: str | None = "{
 
 
 @pytest.fixture
-def talk(house: House) -> None:
+def talk(stack: Stack) -> None:
     """Two chargers, and what they said."""
 
     async def fill(_: object) -> None:
         for number in (1, 2):
-            await house.database.chargers.add(NewCharger(f"CP-{number}"))
-        await house.database.messages.write(
+            await stack.database.chargers.add(NewCharger(f"CP-{number}"))
+        await stack.database.messages.write(
             [
                 logged(1, "BootNotification", timedelta(days=2)),
                 logged(1, "ReserveNow", timedelta(hours=2), '{"status":"Accepted"}'),
@@ -43,7 +43,7 @@ def talk(house: House) -> None:
             ]
         )
 
-    house.do(fill)
+    stack.do(fill)
 
 
 def kinds(*options: str) -> list[str]:

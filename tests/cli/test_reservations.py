@@ -15,8 +15,8 @@ from berth.ports import free_port
 from cli.up.temporal_server import TemporalServer
 from tests.api.scripted import SCRIPTS, Script
 from tests.cli.conftest import point_at
-from tests.cli.house import House, running
 from tests.cli.odd_server import Answer, OddServer
+from tests.cli.stack import Stack, running
 from tests.launch.commands import berth_here
 from tests.launch.waiting import until
 from workflows.messages import CancelAnswer, CancelStatus, ReservationState, ReserveAnswer, ReserveStatus
@@ -31,26 +31,26 @@ def temporal(temporal_cli: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def house(
+def stack(
     migrated_file: Path, tmp_path: Path, temporal: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[House]:
+) -> Iterator[Stack]:
     """A Berth with a worker and a charger that is online; its ports are 1 and 2."""
     queue = f"reservations-{uuid4().hex}"
     monkeypatch.setattr("api.temporal.reservation_start.RESERVATIONS_QUEUE", queue)
     monkeypatch.setattr("api.temporal.forwarded_cancels.RESERVATIONS_QUEUE", queue)
     monkeypatch.setattr("api.temporal.charger_password_changes.RESERVATIONS_QUEUE", queue)
     shutil.copy(migrated_file, tmp_path / "berth.db")
-    with running(tmp_path, temporal, queue) as house:
-        point_at(house.url, house.key, monkeypatch)
+    with running(tmp_path, temporal, queue) as stack:
+        point_at(stack.url, stack.key, monkeypatch)
 
         async def connect(_: object) -> None:
-            charger = await house.database.chargers.add(NewCharger("CP-1", ports=[NewPort(1), NewPort(2)]))
-            await house.database.links.start("abc", "g1", "gateway-g1-abc")
-            epoch = (await house.database.links.take(charger.id, "abc", "ocpp1.6")).epoch
-            await house.database.links.mark_ready(charger.id, epoch)
+            charger = await stack.database.chargers.add(NewCharger("CP-1", ports=[NewPort(1), NewPort(2)]))
+            await stack.database.links.start("abc", "g1", "gateway-g1-abc")
+            epoch = (await stack.database.links.take(charger.id, "abc", "ocpp1.6")).epoch
+            await stack.database.links.mark_ready(charger.id, epoch)
 
-        house.do(connect)
-        yield house
+        stack.do(connect)
+        yield stack
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def script() -> Iterator[tuple[str, Script]]:
 Scripted = tuple[str, Script]
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_a_port_is_reserved_shown_listed_and_cancelled(script: Scripted) -> None:
     number, story = script
     options = ("--id", number, "--until", "30m", "--parent", "FLEET-1", "--tag-type", "ISO14443", "--json")
@@ -90,7 +90,7 @@ def test_a_port_is_reserved_shown_listed_and_cancelled(script: Scripted) -> None
     until("no more", lambda: berth_here("list", "--state", "active").stdout == "No reservations.\n")
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_any_port_of_a_charger_is_reserved_without_a_port(script: Scripted) -> None:
     number, story = script
     made = berth_here("reserve", "--charger", "cp-1", "--tag", "CARD-1", "--id", number, "--json")
@@ -99,7 +99,7 @@ def test_any_port_of_a_charger_is_reserved_without_a_port(script: Scripted) -> N
     assert story.asked[0].terms.port_number is None
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_a_port_can_be_named_by_its_number_at_the_charger(script: Scripted) -> None:
     number, story = script
     of_charger = ("--charger", "CP-1", "--tag", "CARD-1", "--id", number)
@@ -110,7 +110,7 @@ def test_a_port_can_be_named_by_its_number_at_the_charger(script: Scripted) -> N
     assert (none.returncode, none.stderr) == (1, "berth: charger 1 (CP-1) has no port number 3\n")
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_a_no_of_the_charger_is_exit_code_1(script: Scripted) -> None:
     number, story = script
     story.reserve = ReserveAnswer(
@@ -122,7 +122,7 @@ def test_a_no_of_the_charger_is_exit_code_1(script: Scripted) -> None:
     assert story.asked[0].force
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_a_cancel_that_the_charger_refuses_is_exit_code_1(script: Scripted) -> None:
     number, story = script
     story.cancel = CancelAnswer(status=CancelStatus.REJECTED, state=ReservationState.ACTIVE, reason="Late")
@@ -132,7 +132,7 @@ def test_a_cancel_that_the_charger_refuses_is_exit_code_1(script: Scripted) -> N
     assert "Rejected" in cancelled.stdout
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_what_is_not_known_yet_is_exit_code_4_with_how_to_go_on(script: Scripted) -> None:
     number, story = script
     story.reserve = None
@@ -145,7 +145,7 @@ def test_what_is_not_known_yet_is_exit_code_4_with_how_to_go_on(script: Scripted
     assert "Pending" in cancelled.stdout
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("stack")
 def test_the_apis_sentence_is_shown_as_it_is() -> None:
     made = berth_here("reserve", "99", "--tag", "CARD-1")
     assert (made.returncode, made.stderr) == (1, "berth: portId: there is no port 99\n")

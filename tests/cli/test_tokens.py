@@ -6,7 +6,7 @@ import pytest
 
 from tests.launch.commands import berth_here
 
-pytestmark = pytest.mark.usefixtures("house")
+pytestmark = pytest.mark.usefixtures("stack")
 
 
 def test_a_token_is_listed_changed_and_forgotten() -> None:

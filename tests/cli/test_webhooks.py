@@ -2,12 +2,12 @@
 
 import json
 
-from berth.database import Announced
-from tests.cli.house import House
+from berth.database import OutboxEvent
+from tests.cli.stack import Stack
 from tests.launch.commands import berth_here
 
 
-def test_a_webhook_is_made_listed_tried_and_removed(house: House) -> None:
+def test_a_webhook_is_made_listed_tried_and_removed(stack: Stack) -> None:
     made = berth_here(
         "webhook", "add", "https://93.184.216.34/berth", "--event", "reservation.used", "--site", "north"
     )
@@ -25,11 +25,11 @@ def test_a_webhook_is_made_listed_tried_and_removed(house: House) -> None:
     assert (again.returncode, again.stderr) == (1, "berth: id: there is no webhook 1\n")
 
 
-def test_what_was_given_up_is_found_and_sent_again(house: House) -> None:
+def test_what_was_given_up_is_found_and_sent_again(stack: Stack) -> None:
     added = berth_here("webhook", "add", "https://93.184.216.34/berth", "--json")
     assert json.loads(added.stdout)["secret"].startswith("whsec_")
-    house.do(lambda own: own.deliveries.announce([Announced("e-1", "reservation.used", 1, None, "{}")]))
-    house.do(lambda own: own.deliveries.give_up(1, 0, "no connection"))
+    stack.do(lambda own: own.deliveries.enqueue([OutboxEvent("e-1", "reservation.used", 1, None, "{}")]))
+    stack.do(lambda own: own.deliveries.give_up(1, 0, "no connection"))
     shown = berth_here("webhook", "deliveries", "1", "--state", "given_up").stdout
     assert "no connection" in shown
     replayed = json.loads(berth_here("webhook", "replay", "1", "1", "--json").stdout)
@@ -38,7 +38,7 @@ def test_what_was_given_up_is_found_and_sent_again(house: House) -> None:
     assert json.loads(berth_here("webhook", "deliveries", "1", "--json").stdout)[0]["state"] == "pending"
 
 
-def test_a_refused_url_is_a_sentence(house: House) -> None:
+def test_a_refused_url_is_a_sentence(stack: Stack) -> None:
     refused = berth_here("webhook", "add", "https://localhost/")
     assert refused.returncode == 1
     assert "url: has a host in a private network" in refused.stderr

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from berth.database import Announced, Database, Delivery, Heartbeat, NewCharger, Presence
+from berth.database import Database, Delivery, Heartbeat, NewCharger, OutboxEvent, Presence
 from berth.database.connections import Connections
 from berth.database.deliveries import enter_deliveries, insert_of
 from berth.database.tables import gateways, webhook_deliveries
 from tests.database.time_passes import age
 from webhooks.charger_presence import ChargerPresence
-from webhooks.outbox import Announcer
+from webhooks.outbox import WebhookOutbox
 
 CAME, WENT = "charger.connected", "charger.disconnected"
-EVENT = Announced("e-1", "reservation.active", 1, "north", '{"id":"e-1"}')
+EVENT = OutboxEvent("e-1", "reservation.active", 1, "north", '{"id":"e-1"}')
 
 
 async def make(database: Database, *, key: dict[str, Any] | None = None, **webhook: Any) -> tuple[int, int]:
@@ -32,14 +32,14 @@ async def told(database: Database, webhook_id: int) -> list[Delivery]:
     return await database.deliveries.of_webhook(webhook_id, state=None, limit=100)
 
 
-def heard_by(presences: list[Presence]) -> Callable[[Presence], Announced]:
-    """Keeps what is announced."""
+def heard_by(presences: list[Presence]) -> Callable[[Presence], OutboxEvent]:
+    """Keeps what is outbox_event."""
 
-    def announced(presence: Presence) -> Announced:
+    def outbox_event(presence: Presence) -> OutboxEvent:
         presences.append(presence)
         return EVENT
 
-    return announced
+    return outbox_event
 
 
 async def heartbeat(database: Database, incarnation: str) -> Heartbeat:
@@ -67,15 +67,15 @@ async def test_a_webhook_hears_what_its_key_sees_and_it_wants(
     database: Database, key: dict[str, Any], webhook: dict[str, Any], hears: bool
 ) -> None:
     _, webhook_id = await make(database, key=key, **webhook)
-    assert await database.deliveries.announce([EVENT]) == hears
+    assert await database.deliveries.enqueue([EVENT]) == hears
     assert [one.event_id for one in await told(database, webhook_id)] == ["e-1"] * hears
 
 
 async def test_a_charger_without_a_site_is_of_no_site(database: Database) -> None:
     await make(database, key={"site_ids": ["north"]})
     _, everything = await make(database)
-    nowhere = Announced("e-2", "charger.connected", 1, None, "{}")
-    assert await database.deliveries.announce([nowhere]) == 1
+    nowhere = OutboxEvent("e-2", "charger.connected", 1, None, "{}")
+    assert await database.deliveries.enqueue([nowhere]) == 1
     assert len(await told(database, everything)) == 1
 
 
@@ -84,7 +84,7 @@ async def test_an_event_is_entered_once_however_often_and_by_whomever_it_is_anno
 ) -> None:
     _, first = await make(database)
     _, second = await make(database)
-    counts = await asyncio.gather(*(one.deliveries.announce([EVENT]) for one in (database, other) * 5))
+    counts = await asyncio.gather(*(one.deliveries.enqueue([EVENT]) for one in (database, other) * 5))
     assert sum(counts) == 2
     assert [len(await told(database, webhook)) for webhook in (first, second)] == [1, 1]
 
@@ -102,7 +102,7 @@ async def test_many_events_are_entered_in_a_few_statements(
             statements.append(statement)
 
         sa.event.listen(connection, "before_cursor_execute", note)
-        events = [Announced(f"e-{n}", "charger.connected", n, None, "{}") for n in range(500)]
+        events = [OutboxEvent(f"e-{n}", "charger.connected", n, None, "{}") for n in range(500)]
         return [enter_deliveries(connection, insert, some) for some in (events[:400], events, events, [])]
 
     assert await connections.transaction(enter) == [800, 200, 0, 0]
@@ -112,7 +112,7 @@ async def test_many_events_are_entered_in_a_few_statements(
 
 async def test_a_revoked_or_expired_key_hears_nothing(database: Database) -> None:
     key_id, webhook_id = await make(database)
-    await database.deliveries.announce([EVENT])
+    await database.deliveries.enqueue([EVENT])
     (delivery,) = await told(database, webhook_id)
     target = await database.deliveries.target(delivery.id)
     assert target is not None
@@ -122,14 +122,14 @@ async def test_a_revoked_or_expired_key_hears_nothing(database: Database) -> Non
     target = await database.deliveries.target(delivery.id)
     assert target is not None
     assert not target.key_is_good
-    assert await database.deliveries.announce([Announced("e-2", "ping", 1, None, "{}")]) == 0
+    assert await database.deliveries.enqueue([OutboxEvent("e-2", "ping", 1, None, "{}")]) == 0
 
 
 async def test_what_is_due_is_taken_for_a_minute_started_once_and_again_only_when_its_workflow_is_lost(
     database: Database, connections: Connections
 ) -> None:
     await make(database)
-    await database.deliveries.announce([EVENT])
+    await database.deliveries.enqueue([EVENT])
     due = await database.deliveries.due()
     assert [(one.round, one.event_type) for one in due] == [(0, "reservation.active")]
     assert await database.deliveries.due() == []
@@ -149,10 +149,10 @@ async def test_two_who_look_at_once_take_each_delivery_once_the_longest_waiting_
     database: Database, other: Database, connections: Connections
 ) -> None:
     _, webhook_id = await make(database)
-    events = [Announced(f"e-{n}", "ping", 1, None, "{}") for n in range(40)]
-    await database.deliveries.announce(events[:20])
+    events = [OutboxEvent(f"e-{n}", "ping", 1, None, "{}") for n in range(40)]
+    await database.deliveries.enqueue(events[:20])
     await age(connections, webhook_deliveries.c.start_at, timedelta(seconds=5))
-    await database.deliveries.announce(events[20:])
+    await database.deliveries.enqueue(events[20:])
     entered = [one.id for one in reversed(await told(database, webhook_id))]
     assert [one.id for one in await database.deliveries.due(10)] == entered[:10]
     taken = await asyncio.gather(*(one.deliveries.due(5) for one in (database, other) * 4))
@@ -164,7 +164,7 @@ async def test_two_who_look_at_once_take_each_delivery_once_the_longest_waiting_
 
 async def test_attempts_are_counted_for_each(database: Database) -> None:
     await make(database)
-    await database.deliveries.announce([EVENT, Announced("e-2", "ping", 1, None, "{}")])
+    await database.deliveries.enqueue([EVENT, OutboxEvent("e-2", "ping", 1, None, "{}")])
     first, second = (one.id for one in await database.deliveries.due())
     await database.deliveries.failed(first, 0, 500, "HTTP 500")
     assert await database.deliveries.attempts([first, second, second + 1]) == {first: 1, second: 0}
@@ -172,7 +172,7 @@ async def test_attempts_are_counted_for_each(database: Database) -> None:
 
 async def test_a_delivery_ends_once_and_a_replay_is_a_new_round_of_it(database: Database) -> None:
     _, webhook_id = await make(database)
-    await database.deliveries.announce([EVENT])
+    await database.deliveries.enqueue([EVENT])
     (first,) = due = await database.deliveries.due()
     await database.deliveries.failed(first.id, 0, None, "no connection")
     await database.deliveries.failed(first.id, 0, 500, "HTTP 500")
@@ -198,7 +198,7 @@ async def test_a_delivery_ends_once_and_a_replay_is_a_new_round_of_it(database: 
 
 async def test_a_pending_delivery_that_is_replayed_is_due_at_once(database: Database) -> None:
     _, webhook_id = await make(database)
-    await database.deliveries.announce([EVENT])
+    await database.deliveries.enqueue([EVENT])
     (first,) = due = await database.deliveries.due()
     await database.deliveries.started(due)
     assert await database.deliveries.due() == [], "its workflow has it"
@@ -212,7 +212,7 @@ async def test_a_pending_delivery_that_is_replayed_is_due_at_once(database: Data
 async def test_a_list_goes_backwards_by_page_and_state(database: Database) -> None:
     _, webhook_id = await make(database)
     for n in range(5):
-        await database.deliveries.announce([Announced(f"e-{n}", "reservation.used", 1, None, "{}")])
+        await database.deliveries.enqueue([OutboxEvent(f"e-{n}", "reservation.used", 1, None, "{}")])
     newest = await database.deliveries.of_webhook(webhook_id, state=None, limit=2)
     assert [one.event_id for one in newest] == ["e-4", "e-3"]
     await database.deliveries.delivered(newest[1].id, 0, 200)
@@ -227,7 +227,7 @@ async def test_what_ended_long_ago_is_deleted_and_what_is_pending_stays(
     database: Database, connections: Connections
 ) -> None:
     _, webhook_id = await make(database)
-    await database.deliveries.announce([EVENT, Announced("e-2", "ping", 1, None, "{}")])
+    await database.deliveries.enqueue([EVENT, OutboxEvent("e-2", "ping", 1, None, "{}")])
     ended, _ = await database.deliveries.due()
     await database.deliveries.delivered(ended.id, 0, 200)
     assert await database.deliveries.prune(timedelta(days=30)) == 0
@@ -239,7 +239,7 @@ async def test_what_ended_long_ago_is_deleted_and_what_is_pending_stays(
 async def test_a_removed_webhook_takes_its_deliveries_along(database: Database) -> None:
     _, webhook_id = await make(database)
     assert await database.webhooks.any()
-    await database.deliveries.announce([EVENT])
+    await database.deliveries.enqueue([EVENT])
     (due,) = await database.deliveries.due()
     assert await database.webhooks.remove(webhook_id)
     assert not await database.webhooks.remove(webhook_id)
@@ -255,11 +255,11 @@ class TestPresences:
         charger = await database.chargers.add(NewCharger("CP-1", site_id="north"))
         await database.links.start("one", "G", "q")
         epoch = (await database.links.take(charger.id, "one", "ocpp1.6")).epoch
-        assert await database.presences.came(charger.id, epoch) == [], "it is not ready"
+        assert await database.presences.connected(charger.id, epoch) == [], "it is not ready"
         await database.links.mark_ready(charger.id, epoch)
-        (came,) = await database.presences.came(charger.id, epoch)
+        (came,) = await database.presences.connected(charger.id, epoch)
         assert (came.ocpp_identity, came.site_id, came.is_connected) == ("CP-1", "north", True)
-        (went,) = await database.presences.went(charger.id, epoch)
+        (went,) = await database.presences.disconnected(charger.id, epoch)
         assert (went.epoch, went.is_connected) == (epoch, False)
         assert went.at >= came.at
 
@@ -274,17 +274,17 @@ class TestPresences:
         await database.links.release(charger.id, never_ready)
         third = (await database.links.take(charger.id, "one", "ocpp1.6")).epoch
         await database.links.mark_ready(charger.id, third)
-        went, came = await database.presences.came(charger.id, third)
+        went, came = await database.presences.connected(charger.id, third)
         assert (went.epoch, went.is_connected, came.epoch, came.is_connected) == (first, False, third, True)
         assert went.at <= came.at
-        (noticed,) = await database.presences.went(charger.id, first)
+        (noticed,) = await database.presences.disconnected(charger.id, first)
         assert noticed == went
-        assert await database.presences.came(charger.id, first) == []
+        assert await database.presences.connected(charger.id, first) == []
 
         await database.links.release(charger.id, third)
         fourth = (await database.links.take(charger.id, "one", "ocpp1.6")).epoch
         await database.links.mark_ready(charger.id, fourth)
-        assert [one.epoch for one in await database.presences.came(charger.id, fourth)] == [fourth]
+        assert [one.epoch for one in await database.presences.connected(charger.id, fourth)] == [fourth]
 
     async def test_a_dead_gateways_chargers_are_lost_once(
         self, database: Database, connections: Connections
@@ -300,8 +300,8 @@ class TestPresences:
         assert set(await database.presences.lost_gateways()) == {"g1", "g2"}
         lost: list[Presence] = []
         for _ in range(2):
-            await database.presences.lose("g1", heard_by(lost))
-        await database.presences.lose("g0", heard_by(lost))  # who was heard since somebody looked
+            await database.presences.mark_lost("g1", heard_by(lost))
+        await database.presences.mark_lost("g0", heard_by(lost))  # who was heard since somebody looked
         (one,) = lost
         assert (one.ocpp_identity, one.is_connected) == ("CP-1", False)
         assert datetime.now(UTC) - one.at < timedelta(seconds=15), "not before it came"
@@ -318,30 +318,30 @@ class TestPresences:
         epoch = {one: (await database.links.take(one, "one", "ocpp1.6")).epoch for one in chargers}
         for one in (asleep, ended, untold):
             await database.links.mark_ready(one, epoch[one])
-        presence = ChargerPresence(database, Announcer(database))
+        presence = ChargerPresence(database, WebhookOutbox(database))
 
         async def events(charger_id: int) -> list[str]:
             found = [(one.event_type, json.loads(one.body_json)) for one in await told(database, webhook_id)]
             return [kind for kind, body in reversed(found) if body["data"]["chargerId"] == charger_id]
 
         for one in (asleep, ended):
-            await presence.came(one, epoch[one])
+            await presence.connected(one, epoch[one])
         for losses in (1, 2):
             await age(connections, gateways.c.heartbeat_at, timedelta(seconds=20))
             await asyncio.gather(*(presence.look_for_lost() for _ in range(3)))
             assert await events(asleep) == [CAME, WENT] * losses
-            await presence.came(asleep, epoch[asleep])  # a repeat
+            await presence.connected(asleep, epoch[asleep])  # a repeat
             if losses == 1:
                 await database.links.mark_ready(late, epoch[late])
-                await presence.came(late, epoch[late])
-                await presence.went(ended, epoch[ended])
-                await presence.came(untold, epoch[untold])
+                await presence.connected(late, epoch[late])
+                await presence.disconnected(ended, epoch[ended])
+                await presence.connected(untold, epoch[untold])
             for _ in range(2):
                 assert (await heartbeat(database, "one")).loss_was_told
                 assert await database.links.route(asleep) is not None
             await asyncio.gather(*(presence.back_with("one") for _ in range(3)))
             assert (await heartbeat(database, "one")).loss_was_told is False
-            await presence.came(asleep, epoch[asleep])
+            await presence.connected(asleep, epoch[asleep])
             assert await events(asleep) == [CAME, WENT] * losses + [CAME]
             if losses == 1:
                 assert await events(ended) == [CAME, WENT], "its socket ended before the gateway was back"
@@ -350,7 +350,7 @@ class TestPresences:
                 await database.links.release(ended, epoch[ended])
 
         for _ in range(2):
-            await presence.went(asleep, epoch[asleep])
+            await presence.disconnected(asleep, epoch[asleep])
         assert await events(asleep) == [CAME, WENT] * 3
         assert await events(late) == [CAME, WENT, CAME]
 
@@ -359,13 +359,13 @@ class TestPresences:
     ) -> None:
         _, webhook_id = await make(database)
         charger = await database.chargers.add(NewCharger("CP-1"))
-        presence = ChargerPresence(database, Announcer(database))
+        presence = ChargerPresence(database, WebhookOutbox(database))
 
         async def connect(incarnation: str) -> int:
             await database.links.start(incarnation, "G", "q")
             epoch = (await database.links.take(charger.id, incarnation, "ocpp1.6")).epoch
             await database.links.mark_ready(charger.id, epoch)
-            await presence.came(charger.id, epoch)
+            await presence.connected(charger.id, epoch)
             return epoch
 
         first = await connect("one")
@@ -374,7 +374,7 @@ class TestPresences:
         second = await connect("two")
         assert (await heartbeat(database, "one")).loss_was_told
         await presence.back_with("one")
-        await presence.went(charger.id, first)
+        await presence.disconnected(charger.id, first)
         types = [one.event_type for one in reversed(await told(database, webhook_id))]
         assert types == [CAME, WENT, CAME]
 
@@ -382,7 +382,7 @@ class TestPresences:
         await presence.look_for_lost()
         assert (await heartbeat(database, "two")).loss_was_told
         await presence.back_with("two")
-        await presence.came(charger.id, second)
-        await presence.went(charger.id, first)  # noticed long after
+        await presence.connected(charger.id, second)
+        await presence.disconnected(charger.id, first)  # noticed long after
         types = [one.event_type for one in reversed(await told(database, webhook_id))]
         assert types == [CAME, WENT, CAME, WENT, CAME]

@@ -21,11 +21,11 @@ from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 from gateway.session import ChargerSession
-from tests.gateway.house import House, until
+from tests.gateway.stack import Stack, until
 from tests.gateway.station import Payload, Station, basic
 from workflows.messages import ReserveNowResult, ReserveStatus, Terms
 
-Attack = Callable[[House], Awaitable[None]]
+Attack = Callable[[Stack], Awaitable[None]]
 
 A = TypeVar("A", bound=Attack)
 
@@ -55,10 +55,10 @@ class Target(Protocol):
     def url(self, identity: str = "CP-1") -> str: ...
 
 
-def attacker(house: Target, version: str = "1.6", identity: str = "CP-1", **options: Any) -> connect:
+def attacker(stack: Target, version: str = "1.6", identity: str = "CP-1", **options: Any) -> connect:
     """A websocket that sends what it likes."""
     values: dict[str, Any] = {"ping_interval": None, "close_timeout": 1, "max_size": None}
-    return connect(house.url(identity), subprotocols=[Subprotocol(f"ocpp{version}")], **(values | options))
+    return connect(stack.url(identity), subprotocols=[Subprotocol(f"ocpp{version}")], **(values | options))
 
 
 async def frames_until(socket: ClientConnection, message_id: str) -> list[list[Any]]:
@@ -121,12 +121,12 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(house: Target, receive_buffer: int | None = None) -> AsyncIterator[Wire]:
+async def wire(stack: Target, receive_buffer: int | None = None) -> AsyncIterator[Wire]:
     raw = sockets.socket()
     if receive_buffer is not None:
         raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, receive_buffer)
     raw.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", urlsplit(house.url()).port))
+    await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", urlsplit(stack.url()).port))
     reader, writer = await asyncio.open_connection(sock=raw)
     try:
         yield Wire(reader, writer)
@@ -162,19 +162,19 @@ def asked_to_reserve(session: ChargerSession, reservation_id: int = 7) -> asynci
 
 
 @asynccontextmanager
-async def asked(house: House, version: str = "1.6") -> AsyncIterator[tuple[Station, ChargerSession]]:
+async def asked(stack: Stack, version: str = "1.6") -> AsyncIterator[tuple[Station, ChargerSession]]:
     """A charger that can be asked to reserve."""
-    async with house.station(version) as station:
+    async with stack.station(version) as station:
         await station.boot()
-        yield station, await house.session()
+        yield station, await stack.session()
 
 
 # --- answers ---------------------------------------------------------------------------------------------
 
 
 @attack
-async def an_answer_given_twice(house: House) -> None:
-    async with asked(house) as (station, session):
+async def an_answer_given_twice(stack: Stack) -> None:
+    async with asked(stack) as (station, session):
         for number in range(10):
             reserving = asked_to_reserve(session, number)
             message_id, _ = await station.asked("ReserveNow")
@@ -185,8 +185,8 @@ async def an_answer_given_twice(house: House) -> None:
 
 
 @attack
-async def a_call_error_with_details_as_text(house: House) -> None:
-    async with asked(house) as (station, session):
+async def a_call_error_with_details_as_text(stack: Stack) -> None:
+    async with asked(stack) as (station, session):
         reserving = asked_to_reserve(session)
         message_id, _ = await station.asked("ReserveNow")
         await station.socket.send(json.dumps([4, message_id, "GenericError", "no", "details as text"]))
@@ -194,8 +194,8 @@ async def a_call_error_with_details_as_text(house: House) -> None:
 
 
 @attack
-async def answers_that_say_nothing(house: House) -> None:
-    async with asked(house) as (station, session):
+async def answers_that_say_nothing(stack: Stack) -> None:
+    async with asked(stack) as (station, session):
         for tail in (
             [],
             [None],
@@ -214,8 +214,8 @@ async def answers_that_say_nothing(house: House) -> None:
 
 
 @attack
-async def answers_with_very_long_words(house: House) -> None:
-    async with asked(house, "2.0.1") as (station, session):
+async def answers_with_very_long_words(stack: Stack) -> None:
+    async with asked(stack, "2.0.1") as (station, session):
         reserving = asked_to_reserve(session)
         message_id, _ = await station.asked("ReserveNow")
         info = {"reasonCode": "r" * 60_000}
@@ -232,25 +232,25 @@ async def answers_with_very_long_words(house: House) -> None:
 
 
 @attack
-async def a_frame_of_1_MB(house: House) -> None:
-    async with attacker(house) as socket:
+async def a_frame_of_1_MB(stack: Stack) -> None:
+    async with attacker(stack) as socket:
         await socket.send(json.dumps([2, "x", "DataTransfer", {"data": "x" * 1_000_000}]))
         assert await close_code(socket) == 1009
 
 
 @attack
-async def a_message_of_1_MB_in_small_pieces(house: House) -> None:
-    async with attacker(house) as socket:
+async def a_message_of_1_MB_in_small_pieces(stack: Stack) -> None:
+    async with attacker(stack) as socket:
         with contextlib.suppress(ConnectionClosed):
             await socket.send("x" * 500 for _ in range(2000))
         assert await close_code(socket) == 1009
 
 
 @attack
-async def a_compression_bomb(house: House) -> None:
+async def a_compression_bomb(stack: Stack) -> None:
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = deflate.compress(b" " * 50_000_000) + deflate.flush(zlib.Z_SYNC_FLUSH)
-    async with wire(house) as one:
+    async with wire(stack) as one:
         await one.write(request("/ocpp/CP-1", "Sec-WebSocket-Extensions: permessage-deflate\r\n"))
         await one.reader.readuntil(b"\r\n\r\n")
         await one.write(reserved_bit(Frame(Opcode.TEXT, bomb[:-4]).serialize(mask=True), 0x40))
@@ -258,8 +258,8 @@ async def a_compression_bomb(house: House) -> None:
 
 
 @attack
-async def a_message_of_endless_empty_pieces(house: House) -> None:
-    async with wire(house) as one:
+async def a_message_of_endless_empty_pieces(stack: Stack) -> None:
+    async with wire(stack) as one:
         await one.upgrade()
         await one.send(b"", fin=False)
         pieces = Frame(Opcode.CONT, b"", fin=False).serialize(mask=True) * 1000
@@ -270,15 +270,15 @@ async def a_message_of_endless_empty_pieces(house: House) -> None:
 
 
 @attack
-async def half_a_frame_and_then_nothing(house: House) -> None:
-    async with wire(house) as one:
+async def half_a_frame_and_then_nothing(stack: Stack) -> None:
+    async with wire(stack) as one:
         await one.upgrade()
         await one.write(Frame(Opcode.TEXT, b"x" * 60_000).serialize(mask=True)[:100])
         await one.rest()  # the ping finds it out
 
 
 @attack
-async def frames_that_break_the_websocket_protocol(house: House) -> None:
+async def frames_that_break_the_websocket_protocol(stack: Stack) -> None:
     for data in (
         Frame(Opcode.TEXT, HEARTBEAT.encode()).serialize(mask=False),
         b"\x83\x80\x00\x00\x00\x00",  # reserved opcode
@@ -287,25 +287,25 @@ async def frames_that_break_the_websocket_protocol(house: House) -> None:
         b"\x09\x81\x00\x00\x00\x00x",  # a piece of a ping
         Frame(Opcode.CLOSE, b"\x00\x01").serialize(mask=True),
         Frame(Opcode.CLOSE, b"\x03\xe8\xff\xff").serialize(mask=True),
-        b"\x81\xff" + b"\xff" * 8,  # 2 ** 64 - 1 bytes announced
+        b"\x81\xff" + b"\xff" * 8,  # 2 ** 64 - 1 bytes outbox_event
         os.urandom(2000) + b"\xff" * 2000,
     ):
-        async with wire(house) as one:
+        async with wire(stack) as one:
             await one.upgrade()
             await one.write(data)
             await one.rest()
 
 
 @attack
-async def sockets_that_die_in_every_way(house: House) -> None:
+async def sockets_that_die_in_every_way(stack: Stack) -> None:
     for _ in range(10):
-        async with attacker(house) as socket:
+        async with attacker(stack) as socket:
             await socket.send(HEARTBEAT)
             socket.transport.abort()
-        async with wire(house) as one:
+        async with wire(stack) as one:
             await one.upgrade()
             await one.send(HEARTBEAT.encode())
-        async with wire(house) as one:
+        async with wire(stack) as one:
             await one.upgrade()
             one.writer.write_eof()
             await one.rest()
@@ -315,8 +315,8 @@ async def sockets_that_die_in_every_way(house: House) -> None:
 
 
 @attack
-async def a_flood_of_5_000_calls_whose_answers_are_not_read(house: Target) -> None:
-    async with wire(house, receive_buffer=4096) as one:
+async def a_flood_of_5_000_calls_whose_answers_are_not_read(stack: Target) -> None:
+    async with wire(stack, receive_buffer=4096) as one:
         await one.upgrade()
         calls = Frame(Opcode.TEXT, HEARTBEAT.encode()).serialize(mask=True) * 100
         for _ in range(50):
@@ -326,8 +326,8 @@ async def a_flood_of_5_000_calls_whose_answers_are_not_read(house: Target) -> No
 
 
 @attack
-async def a_flood_of_2_000_calls_whose_answers_are_read(house: House) -> None:
-    async with attacker(house) as socket:
+async def a_flood_of_2_000_calls_whose_answers_are_read(stack: Stack) -> None:
+    async with attacker(stack) as socket:
         reading = asyncio.create_task(frames_until(socket, "last"))
         for number in range(2000):
             await socket.send(f'[2,"{number}","Heartbeat",{{}}]')
@@ -336,8 +336,8 @@ async def a_flood_of_2_000_calls_whose_answers_are_read(house: House) -> None:
 
 
 @attack
-async def a_flood_of_pings_whose_pongs_are_not_read(house: Target) -> None:
-    async with wire(house, receive_buffer=4096) as one:
+async def a_flood_of_pings_whose_pongs_are_not_read(stack: Target) -> None:
+    async with wire(stack, receive_buffer=4096) as one:
         await one.upgrade()
         pings = Frame(Opcode.PING, b"p" * 125).serialize(mask=True) * 1000
         for _ in range(200):  # 26 MB, as much to answer
@@ -349,40 +349,40 @@ async def a_flood_of_pings_whose_pongs_are_not_read(house: Target) -> None:
 
 
 @attack
-async def a_flood_of_5_000_frames_that_are_none(house: House) -> None:
-    async with attacker(house) as socket:
+async def a_flood_of_5_000_frames_that_are_none(stack: Stack) -> None:
+    async with attacker(stack) as socket:
         for _ in range(5000):
             await socket.send("rubbish")
         await is_answered(socket)
 
 
 @attack
-async def a_flood_of_2_000_answers_nobody_asked_for(house: House) -> None:
-    async with attacker(house) as socket:
+async def a_flood_of_2_000_answers_nobody_asked_for(stack: Stack) -> None:
+    async with attacker(stack) as socket:
         for number in range(2000):
             await socket.send(json.dumps([3, f"x{number}", {"status": "Accepted"}]))
         await is_answered(socket)
 
 
 @attack
-async def a_flood_of_2_000_different_actions(house: House) -> None:
-    async with attacker(house) as socket:
+async def a_flood_of_2_000_different_actions(stack: Stack) -> None:
+    async with attacker(stack) as socket:
         for number in range(2000):
             await socket.send(json.dumps([2, "x", f"Action{number}" + "x" * 1000, {}]))
         await is_answered(socket)
 
 
 @attack
-async def a_flood_of_300_calls_of_60_kB(house: House) -> None:
-    async with attacker(house) as socket:
+async def a_flood_of_300_calls_of_60_kB(stack: Stack) -> None:
+    async with attacker(stack) as socket:
         for _ in range(300):
             await socket.send(json.dumps([2, "x", "DataTransfer", {"data": "x" * 60_000}]))
         await is_answered(socket)
 
 
 @attack
-async def ten_thousand_connector_ids(house: House) -> None:
-    async with attacker(house) as socket:
+async def ten_thousand_connector_ids(stack: Stack) -> None:
+    async with attacker(stack) as socket:
         status = {"errorCode": "NoError", "status": "Available"}
         numbers = [10**9, 2**31, -1, *range(10_000)]
         for first in range(0, len(numbers), 500):
@@ -390,35 +390,35 @@ async def ten_thousand_connector_ids(house: House) -> None:
                 payload = status | {"connectorId": number}
                 await socket.send(json.dumps([2, "x", "StatusNotification", payload]))
             await is_answered(socket)
-    charger = await house.database.chargers.by_identity("CP-1")
+    charger = await stack.database.chargers.by_identity("CP-1")
     assert charger is not None
     assert len(charger.ports) <= 99
 
 
 @attack
-async def a_boot_loop_on_one_socket(house: House) -> None:
-    async with house.station() as station:
+async def a_boot_loop_on_one_socket(stack: Stack) -> None:
+    async with stack.station() as station:
         for _ in range(300):
             await station.boot()
 
 
 @attack
-async def a_boot_loop_over_many_sockets(house: House) -> None:
+async def a_boot_loop_over_many_sockets(stack: Stack) -> None:
     for _ in range(30):
-        async with house.station() as station:
+        async with stack.station() as station:
             await station.boot()
 
 
 @attack
-async def fifty_sockets_of_one_charger_at_once(house: House) -> None:
+async def fifty_sockets_of_one_charger_at_once(stack: Stack) -> None:
     async def live() -> int | None:
-        async with attacker(house) as socket:
+        async with attacker(stack) as socket:
             await asyncio.sleep(0)
             return await close_code(socket)
 
     lives = [asyncio.create_task(live()) for _ in range(50)]
     await until(lambda: sum(life.done() for life in lives) >= 49, within=30)
-    for session in house.registry:
+    for session in stack.registry:
         if session.ocpp_identity == "CP-1":
             session.close(1000, "the test is over")  # type: ignore[arg-type]  # a CloseCode is an int
     assert set(await asyncio.gather(*lives)) == {1000}
@@ -428,9 +428,9 @@ async def fifty_sockets_of_one_charger_at_once(house: House) -> None:
 
 
 @attack
-async def times_no_calendar_has(house: House) -> None:
+async def times_no_calendar_has(stack: Stack) -> None:
     start: Payload = {"connectorId": 1, "idTag": "ABC", "meterStart": 0}
-    async with house.station() as station:
+    async with stack.station() as station:
         for timestamp in (
             "0000-01-01T00:00:00Z",
             "0001-01-01T00:00:00+14:00",
@@ -467,8 +467,8 @@ ODD_VALUES: list[Any] = [
 
 
 @attack
-async def numbers_and_words_no_field_holds(house: House) -> None:
-    async with house.station() as station:
+async def numbers_and_words_no_field_holds(stack: Stack) -> None:
+    async with stack.station() as station:
         for value in ODD_VALUES:
             await station.call("Authorize", {"idTag": value})
             await station.call(
@@ -479,7 +479,7 @@ async def numbers_and_words_no_field_holds(house: House) -> None:
             status = {"connectorId": 1, "status": "Available", "errorCode": value, "info": value}
             await station.call("StatusNotification", status)
             await station.call("BootNotification", {"chargePointVendor": value, "chargePointModel": value})
-    async with house.station("2.0.1") as station:
+    async with stack.station("2.0.1") as station:
         for value in ODD_VALUES:
             await station.call("Authorize", {"idToken": {"idToken": value, "type": value}})
             update: Payload = {"reservationId": value, "reservationUpdateStatus": value}
@@ -501,13 +501,13 @@ async def numbers_and_words_no_field_holds(house: House) -> None:
 
 
 @attack
-async def very_long_words_in_an_event_for_a_reservation(house: House) -> None:
-    async with house.station("2.0.1") as station:
+async def very_long_words_in_an_event_for_a_reservation(stack: Stack) -> None:
+    async with stack.station("2.0.1") as station:
         await station.boot()
-        charger = await house.database.chargers.by_identity("CP-1")
+        charger = await stack.database.chargers.by_identity("CP-1")
         assert charger is not None
-        row = await house.subscribe(charger.id)
-        before = len(house.temporal.said("transaction_started"))
+        row = await stack.subscribe(charger.id)
+        before = len(stack.temporal.said("transaction_started"))
         await station.call(
             "TransactionEvent",
             {
@@ -520,17 +520,17 @@ async def very_long_words_in_an_event_for_a_reservation(house: House) -> None:
                 "idToken": {"idToken": "i" * 5_000, "type": "Central"},
             },
         )
-        await until(lambda: len(house.temporal.said("transaction_started")) > before)
+        await until(lambda: len(stack.temporal.said("transaction_started")) > before)
         # A timeline of such events must fit what Temporal stores of a workflow.
-        assert len(house.temporal.said("transaction_started")[-1].model_dump_json()) < 2000
-        await house.database.subscriptions.remove(row.workflow_id, row.first_run_id)
+        assert len(stack.temporal.said("transaction_started")[-1].model_dump_json()) < 2000
+        await stack.database.subscriptions.remove(row.workflow_id, row.first_run_id)
 
 
 # --- handshakes ------------------------------------------------------------------------------------------
 
 
 @attack
-async def handshakes_that_are_none(house: House) -> None:
+async def handshakes_that_are_none(stack: Stack) -> None:
     for sent in (
         request("/ocpp/CP-1", "".join(f"X-Header-{number}: x\r\n" for number in range(200))),
         request("/ocpp/CP-1", f"X-Long: {'x' * 100_000}\r\n"),
@@ -552,7 +552,7 @@ async def handshakes_that_are_none(house: House) -> None:
         b"\x00" * 10_000,
         os.urandom(10_000) + b"\r\n\r\n",
     ):
-        async with wire(house) as one:
+        async with wire(stack) as one:
             await one.write(sent)
             answer = await one.rest()
             assert not answer.startswith(b"HTTP/1.1 101")
@@ -560,18 +560,18 @@ async def handshakes_that_are_none(house: House) -> None:
 
 
 @attack
-async def a_handshake_that_is_given_up_half_way(house: House) -> None:
+async def a_handshake_that_is_given_up_half_way(stack: Stack) -> None:
     for sent in (b"", b"G", b"GET /ocpp/CP-1 HTTP/1.1\r\nHost: b", request("/ocpp/CP-1")):
         for _ in range(5):
-            async with wire(house) as one:
+            async with wire(stack) as one:
                 await one.write(sent)
 
 
 @attack
-async def thirty_handshakes_of_a_byte_at_a_time(house: House) -> None:
+async def thirty_handshakes_of_a_byte_at_a_time(stack: Stack) -> None:
     async def drip() -> float:
         began_at = time.monotonic()
-        async with wire(house) as one:
+        async with wire(stack) as one:
             ending = asyncio.create_task(one.rest())
             for byte in request("/ocpp/CP-1"):
                 if ending.done() or not await one.write(bytes([byte])):
@@ -585,18 +585,18 @@ async def thirty_handshakes_of_a_byte_at_a_time(house: House) -> None:
 
 
 @attack
-async def a_hundred_sockets_that_never_say_a_word(house: House) -> None:
+async def a_hundred_sockets_that_never_say_a_word(stack: Stack) -> None:
     async def hold() -> None:
-        async with wire(house) as one:
+        async with wire(stack) as one:
             await one.rest()
 
     await asyncio.gather(*(hold() for _ in range(100)))
 
 
 @attack
-async def sockets_half_open_after_the_handshake(house: House) -> None:
+async def sockets_half_open_after_the_handshake(stack: Stack) -> None:
     async def hold(number: int) -> None:
-        async with wire(house) as one:
+        async with wire(stack) as one:
             await one.upgrade(f"HALF-{number}")
             await one.rest()  # it answers no ping
 
@@ -604,27 +604,27 @@ async def sockets_half_open_after_the_handshake(house: House) -> None:
 
 
 @attack
-async def identities_that_are_none(house: House) -> None:
+async def identities_that_are_none(stack: Stack) -> None:
     encoded = ("x" * 1000, "%00", "a%0d%0aSet-Cookie:x", "%FF%FE", "%C0%AE", "%E2%80%AE", "%ED%A0%80", "a/b")
     for identity in (*encoded, ""):
         with pytest.raises(InvalidStatus) as refused:
-            await attacker(house, identity=identity)
+            await attacker(stack, identity=identity)
         assert refused.value.response.status_code == 404, identity
 
 
 @attack
-async def a_path_traversal_in_the_identity_is_a_name_like_any_other(house: House) -> None:
+async def a_path_traversal_in_the_identity_is_a_name_like_any_other(stack: Stack) -> None:
     for identity in ("..%2F..%2Fetc%2Fpasswd", "%2e%2e%5C%2e%2e", "'%3BDROP%20TABLE%20chargers%3B--"):
-        async with attacker(house, identity=identity) as socket:
+        async with attacker(stack, identity=identity) as socket:
             await is_answered(socket)
 
 
 @attack
-async def thirty_wrong_passwords(house: House) -> None:
+async def thirty_wrong_passwords(stack: Stack) -> None:
     async def guess(number: int) -> int:
         headers = basic(GUARDED, f"guess-{number}".encode())
         with pytest.raises(InvalidStatus) as refused:
-            await attacker(house, identity=GUARDED, additional_headers=headers)
+            await attacker(stack, identity=GUARDED, additional_headers=headers)
         return refused.value.response.status_code
 
     answers = [await asyncio.gather(*(guess(first + more) for more in range(5))) for first in range(0, 30, 5)]

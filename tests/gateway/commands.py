@@ -8,7 +8,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.charger_commands import ChargerCommands
 from berth.database import Charger
-from tests.gateway.house import House
+from tests.gateway.stack import Stack
 from workflows.messages import (
     CancelReservationInput,
     CancelReservationResult,
@@ -39,10 +39,10 @@ def terms(**changes: Any) -> Terms:
 class Commands:
     """The activities of one charger."""
 
-    def __init__(self, house: House, charger: Charger) -> None:
-        self._activities = ChargerCommands(house.registry, house.database, house.deliverer.wake)
+    def __init__(self, stack: Stack, charger: Charger) -> None:
+        self._activities = ChargerCommands(stack.registry, stack.database, stack.event_dispatcher.wake)
         self._charger = charger
-        self._client: Any = house.temporal  # the part of a Client they use
+        self._client: Any = stack.temporal  # the part of a Client they use
         self.heartbeats = 0
 
     async def reserve(self, **changes: Any) -> ReserveNowResult:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from berth.database import Charger, Database, NewCharger, NewPort
-from tests.gateway.house import House, Temporal
+from tests.gateway.stack import Stack, Temporal
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def temporal() -> Temporal:
 
 
 @pytest.fixture
-async def house(database: Database, temporal: Temporal, charger: Charger) -> AsyncIterator[House]:
+async def stack(database: Database, temporal: Temporal, charger: Charger) -> AsyncIterator[Stack]:
     """A gateway that takes everyone in."""
-    async with House(database, temporal) as house:
-        yield house
+    async with Stack(database, temporal) as stack:
+        yield stack

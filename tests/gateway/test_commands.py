@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from berth.database import Charger, Database
 from tests.gateway.commands import WIRE_EXPIRY, Commands, terms
-from tests.gateway.house import House, Temporal, eventually, until
+from tests.gateway.stack import Stack, Temporal, eventually, until
 from tests.gateway.station import Station
 from workflows.messages import (
     IN_DOUBT,
@@ -32,16 +32,16 @@ EVENT_AT = datetime(2026, 11, 22, 14, 32, 37, tzinfo=UTC)
 
 
 @pytest.fixture
-def commands(house: House, charger: Charger) -> Commands:
-    return Commands(house, charger)
+def commands(stack: Stack, charger: Charger) -> Commands:
+    return Commands(stack, charger)
 
 
 @asynccontextmanager
-async def ready(house: House, version: str = "1.6") -> AsyncIterator[Station]:
+async def ready(stack: Stack, version: str = "1.6") -> AsyncIterator[Station]:
     """A charger that takes commands."""
-    async with house.station(version) as station:
+    async with stack.station(version) as station:
         await station.boot()
-        await house.session()
+        await stack.session()
         yield station
 
 
@@ -98,9 +98,9 @@ def failure(raised: pytest.ExceptionInfo[ApplicationError]) -> tuple[str | None,
     ],
 )
 async def test_reserve_now_says_exactly_what_the_version_has_words_for(
-    house: House, commands: Commands, version: str, changes: dict[str, Any], payload: dict[str, Any]
+    stack: Stack, commands: Commands, version: str, changes: dict[str, Any], payload: dict[str, Any]
 ) -> None:
-    async with ready(house, version) as station:
+    async with ready(stack, version) as station:
         reserving = asyncio.create_task(commands.reserve(terms=terms(**changes)))
         message_id, asked = await station.asked("ReserveNow")
         assert asked == payload
@@ -111,8 +111,8 @@ async def test_reserve_now_says_exactly_what_the_version_has_words_for(
 async def test_the_group_stays_at_home_when_the_setting_says_so(
     database: Database, temporal: Temporal, charger: Charger
 ) -> None:
-    async with House(database, temporal, group_on_201=False) as house, ready(house, "2.0.1") as station:
-        reserving = asyncio.create_task(Commands(house, charger).reserve(terms=terms(parent_id_tag="Home")))
+    async with Stack(database, temporal, group_on_201=False) as stack, ready(stack, "2.0.1") as station:
+        reserving = asyncio.create_task(Commands(stack, charger).reserve(terms=terms(parent_id_tag="Home")))
         message_id, asked = await station.asked("ReserveNow")
         assert "groupIdToken" not in asked
         await station.answer(message_id, {"status": "Accepted"})
@@ -120,9 +120,9 @@ async def test_the_group_stays_at_home_when_the_setting_says_so(
 
 
 async def test_a_token_that_16_cannot_spell_is_rejected_without_a_frame(
-    house: House, commands: Commands
+    stack: Stack, commands: Commands
 ) -> None:
-    async with ready(house) as station:
+    async with ready(stack) as station:
         result = await commands.reserve(terms=terms(id_tag="x" * 21))
         assert station.calls.empty()
     assert result == ReserveNowResult(status=ReserveStatus.REJECTED, reason="InvalidRequest", sent=False)
@@ -131,9 +131,9 @@ async def test_a_token_that_16_cannot_spell_is_rejected_without_a_frame(
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 @pytest.mark.parametrize("status", ["Accepted", "Rejected"])
 async def test_cancel_reservation_returns_the_chargers_status(
-    house: House, commands: Commands, version: str, status: str
+    stack: Stack, commands: Commands, version: str, status: str
 ) -> None:
-    async with ready(house, version) as station:
+    async with ready(stack, version) as station:
         cancelling = asyncio.create_task(commands.cancel())
         message_id, asked = await station.asked("CancelReservation")
         assert asked == {"reservationId": 7}
@@ -141,8 +141,8 @@ async def test_cancel_reservation_returns_the_chargers_status(
         assert await cancelling == CancelReservationResult(status=CancelStatus(status))
 
 
-async def test_a_forwarded_cancel_does_not_touch_a_live_reservation(house: House, commands: Commands) -> None:
-    async with ready(house) as station:
+async def test_a_forwarded_cancel_does_not_touch_a_live_reservation(stack: Stack, commands: Commands) -> None:
+    async with ready(stack) as station:
         reserving = asyncio.create_task(commands.reserve())
         message_id, _ = await station.asked("ReserveNow")
         await station.answer(message_id, {"status": "Accepted"})
@@ -155,9 +155,9 @@ async def test_a_forwarded_cancel_does_not_touch_a_live_reservation(house: House
 
 @pytest.mark.parametrize("status", list(CancelStatus))
 async def test_a_forwarded_cancel_clears_a_reservation_that_was_ended_by_force(
-    house: House, commands: Commands, temporal: Temporal, status: CancelStatus
+    stack: Stack, commands: Commands, temporal: Temporal, status: CancelStatus
 ) -> None:
-    async with ready(house) as station:
+    async with ready(stack) as station:
         reserving = asyncio.create_task(commands.reserve())
         await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
         await reserving
@@ -171,9 +171,9 @@ async def test_a_forwarded_cancel_clears_a_reservation_that_was_ended_by_force(
 
 
 async def test_a_forwarded_cancel_waits_for_temporal_to_say_what_lives(
-    house: House, commands: Commands, temporal: Temporal
+    stack: Stack, commands: Commands, temporal: Temporal
 ) -> None:
-    async with ready(house) as station:
+    async with ready(stack) as station:
         reserving = asyncio.create_task(commands.reserve())
         await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
         await reserving
@@ -188,8 +188,8 @@ async def test_a_forwarded_cancel_waits_for_temporal_to_say_what_lives(
 
 
 @pytest.mark.parametrize("status", list(ReserveStatus))
-async def test_every_status_is_a_result(house: House, commands: Commands, status: ReserveStatus) -> None:
-    async with ready(house, "2.0.1") as station:
+async def test_every_status_is_a_result(stack: Stack, commands: Commands, status: ReserveStatus) -> None:
+    async with ready(stack, "2.0.1") as station:
         reserving = asyncio.create_task(commands.reserve())
         message_id, _ = await station.asked("ReserveNow")
         info = {"reasonCode": "UnknownEvse", "additionalInfo": "no such EVSE"}
@@ -197,8 +197,8 @@ async def test_every_status_is_a_result(house: House, commands: Commands, status
         assert await reserving == ReserveNowResult(status=status, reason="UnknownEvse")
 
 
-async def test_a_call_error_is_a_result(house: House, commands: Commands) -> None:
-    async with ready(house) as station:
+async def test_a_call_error_is_a_result(stack: Stack, commands: Commands) -> None:
+    async with ready(stack) as station:
         reserving = asyncio.create_task(commands.reserve())
         await station.refuse((await station.asked("ReserveNow"))[0], "PropertyConstraintViolation")
         assert await reserving == ReserveNowResult(error="PropertyConstraintViolation")
@@ -209,9 +209,9 @@ async def test_a_call_error_is_a_result(house: House, commands: Commands) -> Non
 
 @pytest.mark.parametrize("payload", [{}, {"status": "Maybe"}, {"status": 5}, [], None])
 async def test_an_answer_that_says_nothing_is_an_invalid_response(
-    house: House, commands: Commands, payload: Any
+    stack: Stack, commands: Commands, payload: Any
 ) -> None:
-    async with ready(house) as station:
+    async with ready(stack) as station:
         reserving = asyncio.create_task(commands.reserve())
         await station.answer((await station.asked("ReserveNow"))[0], payload)
         assert await reserving == ReserveNowResult(error="InvalidResponse")
@@ -220,8 +220,8 @@ async def test_an_answer_that_says_nothing_is_an_invalid_response(
         assert await cancelling == CancelReservationResult(error="InvalidResponse")
 
 
-async def test_a_charger_may_ask_in_the_middle_of_our_call(house: House, commands: Commands) -> None:
-    async with ready(house) as station:
+async def test_a_charger_may_ask_in_the_middle_of_our_call(stack: Stack, commands: Commands) -> None:
+    async with ready(stack) as station:
         reserving = asyncio.create_task(commands.reserve())
         message_id, _ = await station.asked("ReserveNow")
         # The SAP simulator answers only after both of these were answered.
@@ -234,17 +234,17 @@ async def test_a_charger_may_ask_in_the_middle_of_our_call(house: House, command
 
 
 async def test_the_subscription_is_known_before_the_frame_and_accepted_after_the_answer(
-    house: House, charger: Charger, commands: Commands
+    stack: Stack, charger: Charger, commands: Commands
 ) -> None:
-    async with ready(house) as station:
+    async with ready(stack) as station:
         reserving = asyncio.create_task(commands.reserve())
         message_id, _ = await station.asked("ReserveNow")
-        (subscription,) = await house.database.subscriptions.of_charger(charger.id)
+        (subscription,) = await stack.database.subscriptions.of_charger(charger.id)
         assert (subscription.workflow_id, subscription.first_run_id) == ("reservation-7", "run-1")
         assert not subscription.accepted
         await station.answer(message_id, {"status": "Accepted"})
         await reserving
-    (subscription,) = await house.database.subscriptions.of_charger(charger.id)
+    (subscription,) = await stack.database.subscriptions.of_charger(charger.id)
     assert subscription.accepted
 
 
@@ -252,10 +252,10 @@ async def test_the_subscription_is_known_before_the_frame_and_accepted_after_the
 
 
 async def test_a_port_held_by_another_reservation_is_occupied_without_a_frame(
-    house: House, charger: Charger, commands: Commands
+    stack: Stack, charger: Charger, commands: Commands
 ) -> None:
-    await house.subscribe(charger.id, reservation_id=6)
-    async with ready(house) as station:
+    await stack.subscribe(charger.id, reservation_id=6)
+    async with ready(stack) as station:
         assert await commands.reserve() == ReserveNowResult(
             status=ReserveStatus.OCCUPIED, reason="ReservedByOther", sent=False
         )
@@ -266,19 +266,19 @@ async def test_a_port_held_by_another_reservation_is_occupied_without_a_frame(
     "changes", [{"force": True}, {"terms": terms(port_number=None)}, {"terms": terms(port_number=2)}]
 )
 async def test_force_another_port_or_no_port_is_asked_of_the_charger(
-    house: House, charger: Charger, commands: Commands, changes: dict[str, Any]
+    stack: Stack, charger: Charger, commands: Commands, changes: dict[str, Any]
 ) -> None:
-    await house.subscribe(charger.id, reservation_id=6)
-    async with ready(house) as station:
+    await stack.subscribe(charger.id, reservation_id=6)
+    async with ready(stack) as station:
         reserving = asyncio.create_task(commands.reserve(**changes))
         await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
         assert (await reserving).sent
 
 
 async def test_ones_own_reservation_does_not_stand_in_the_way(
-    house: House, charger: Charger, commands: Commands
+    stack: Stack, charger: Charger, commands: Commands
 ) -> None:
-    async with ready(house) as station:
+    async with ready(stack) as station:
         for _ in range(2):
             reserving = asyncio.create_task(commands.reserve())
             await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
@@ -297,16 +297,16 @@ async def reserve_at(station: Station, commands: Commands, number: int, **change
     return await asking
 
 
-async def holders(house: House, charger: Charger) -> list[int]:
-    rows = await house.database.subscriptions.of_charger(charger.id)
+async def holders(stack: Stack, charger: Charger) -> list[int]:
+    rows = await stack.database.subscriptions.of_charger(charger.id)
     return [row.reservation_id for row in rows if row.accepted]
 
 
 async def test_a_charger_that_accepts_a_second_one_for_a_port_has_the_first_told(
-    house: House, charger: Charger, commands: Commands, temporal: Temporal
+    stack: Stack, charger: Charger, commands: Commands, temporal: Temporal
 ) -> None:
-    async with ready(house) as station:
-        epoch = (await house.session()).epoch
+    async with ready(stack) as station:
+        epoch = (await stack.session()).epoch
         assert (await reserve_at(station, commands, 1, generation=2)).sent
         await reserve_at(station, commands, 2, terms=terms(port_number=2))
         await reserve_at(station, commands, 3, terms=terms(port_number=None))
@@ -318,13 +318,13 @@ async def test_a_charger_that_accepts_a_second_one_for_a_port_has_the_first_told
     assert isinstance(event, PortReservedByOther)
     assert (event.port_number, event.generation, event.first_run_id) == (1, 2, "run-1")
     assert event.epoch == epoch
-    assert sorted(await holders(house, charger)) == [2, 3, 4]
+    assert sorted(await holders(stack, charger)) == [2, 3, 4]
 
 
 async def test_of_two_that_are_asked_together_the_one_accepted_first_is_told(
-    house: House, charger: Charger, commands: Commands, temporal: Temporal
+    stack: Stack, charger: Charger, commands: Commands, temporal: Temporal
 ) -> None:
-    async with ready(house) as station:
+    async with ready(stack) as station:
         both = [
             asyncio.create_task(commands.reserve(reservation_id=number, workflow_id=f"reservation-{number}"))
             for number in (1, 2)
@@ -333,41 +333,41 @@ async def test_of_two_that_are_asked_together_the_one_accepted_first_is_told(
             await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
         assert {(await one).status for one in both} == {ReserveStatus.ACCEPTED}
         await until(lambda: temporal.said("port_reserved_by_other"))
-    (holder,) = await holders(house, charger)
+    (holder,) = await holders(stack, charger)
     assert [workflow for workflow, signal, _ in temporal.heard if signal == "port_reserved_by_other"] == [
         f"reservation-{3 - holder}"
     ]
 
 
 async def test_one_that_repeats_its_own_question_supersedes_nobody(
-    house: House, charger: Charger, commands: Commands
+    stack: Stack, charger: Charger, commands: Commands
 ) -> None:
-    async with ready(house) as station:
+    async with ready(stack) as station:
         for _ in range(2):
             await reserve_at(station, commands, 1)
-    assert await holders(house, charger) == [1]
-    assert await house.database.events.next_of(charger.id) == []
+    assert await holders(stack, charger) == [1]
+    assert await stack.database.events.next_of(charger.id) == []
 
 
 # --- a move that is refused ---------------------------------------------------------------------------
 
 
 async def test_a_reservation_is_not_given_up_for_a_port_that_another_one_holds(
-    house: House, charger: Charger, commands: Commands
+    stack: Stack, charger: Charger, commands: Commands
 ) -> None:
-    await house.subscribe(charger.id, reservation_id=6, port_number=2)
-    async with ready(house) as station:
+    await stack.subscribe(charger.id, reservation_id=6, port_number=2)
+    async with ready(stack) as station:
         assert await commands.cancel(moving_to=2) == CancelReservationResult(is_port_held=True)
         assert station.calls.empty()
 
 
 @pytest.mark.parametrize("changes", [{"accepted": False}, {"port_number": None}, {"port_number": 3}])
 async def test_a_reservation_is_given_up_for_a_port_that_is_free(
-    house: House, charger: Charger, commands: Commands, changes: dict[str, Any]
+    stack: Stack, charger: Charger, commands: Commands, changes: dict[str, Any]
 ) -> None:
-    await house.subscribe(charger.id, **({"reservation_id": 6, "port_number": 2} | changes))
-    await house.subscribe(charger.id, workflow_id="reservation-7", port_number=2)  # its own
-    async with ready(house) as station:
+    await stack.subscribe(charger.id, **({"reservation_id": 6, "port_number": 2} | changes))
+    await stack.subscribe(charger.id, workflow_id="reservation-7", port_number=2)  # its own
+    async with ready(stack) as station:
         cancelling = asyncio.create_task(commands.cancel(moving_to=2))
         await station.answer((await station.asked("CancelReservation"))[0], {"status": "Accepted"})
         assert await cancelling == CancelReservationResult(status=CancelStatus.ACCEPTED)
@@ -377,10 +377,10 @@ async def test_a_reservation_is_given_up_for_a_port_that_is_free(
 
 
 async def test_a_charger_is_not_asked_again_before_its_run_has_got_what_it_reported(
-    house: House, charger: Charger, commands: Commands, temporal: Temporal
+    stack: Stack, charger: Charger, commands: Commands, temporal: Temporal
 ) -> None:
     start = {"connectorId": 1, "idTag": "aBc", "meterStart": 0, "timestamp": "2026-11-22T14:32:37Z"}
-    async with ready(house) as station:
+    async with ready(stack) as station:
         await reserve_at(station, commands, 7)
         temporal.failure = RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
         await station.call("StartTransaction", start)
@@ -392,7 +392,7 @@ async def test_a_charger_is_not_asked_again_before_its_run_has_got_what_it_repor
         await until(lambda: temporal.signals("reservation-7"))
 
         async def delivered() -> bool:
-            return not await house.database.events.is_waiting_for(charger.id, "reservation-7")
+            return not await stack.database.events.is_waiting_for(charger.id, "reservation-7")
 
         await eventually(delivered)
         again = asyncio.create_task(commands.reserve(is_repeat=True))
@@ -401,11 +401,11 @@ async def test_a_charger_is_not_asked_again_before_its_run_has_got_what_it_repor
 
 
 async def test_events_of_others_and_a_first_question_do_not_wait(
-    house: House, charger: Charger, commands: Commands
+    stack: Stack, charger: Charger, commands: Commands
 ) -> None:
-    await house.database.events.store(charger.id, "reservation-8", "port_status", "{}")
-    await house.database.events.store(charger.id + 1, "reservation-7", "port_status", "{}")
-    async with ready(house) as station:
+    await stack.database.events.store(charger.id, "reservation-8", "port_status", "{}")
+    await stack.database.events.store(charger.id + 1, "reservation-7", "port_status", "{}")
+    async with ready(stack) as station:
         for is_repeat in (True, False):
             asking = asyncio.create_task(commands.reserve(is_repeat=is_repeat))
             await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
@@ -424,17 +424,17 @@ async def test_a_charger_that_is_not_here_gets_nothing(commands: Commands) -> No
     assert failure(raised) == (NOT_SENT, "not_connected")
 
 
-async def test_a_charger_that_has_not_booted_gets_nothing(house: House, commands: Commands) -> None:
-    async with house.station():
-        await until(lambda: len(house.registry))
+async def test_a_charger_that_has_not_booted_gets_nothing(stack: Stack, commands: Commands) -> None:
+    async with stack.station():
+        await until(lambda: len(stack.registry))
         with pytest.raises(ApplicationError) as raised:
             await commands.reserve()
     assert failure(raised) == (NOT_SENT, "not_ready")
 
 
-async def test_a_route_of_an_earlier_socket_is_the_wrong_one(house: House, commands: Commands) -> None:
-    async with ready(house) as station:
-        epoch = (await house.session()).epoch
+async def test_a_route_of_an_earlier_socket_is_the_wrong_one(stack: Stack, commands: Commands) -> None:
+    async with ready(stack) as station:
+        epoch = (await stack.session()).epoch
         with pytest.raises(ApplicationError) as raised:
             await commands.reserve(epoch=epoch - 1)
         assert station.calls.empty()
@@ -442,10 +442,10 @@ async def test_a_route_of_an_earlier_socket_is_the_wrong_one(house: House, comma
 
 
 async def test_a_socket_that_another_gateway_took_over_writes_nothing_more(
-    house: House, charger: Charger, commands: Commands
+    stack: Stack, charger: Charger, commands: Commands
 ) -> None:
-    async with ready(house) as station:
-        await house.database.links.take(charger.id, "another", "ocpp1.6")
+    async with ready(stack) as station:
+        await stack.database.links.take(charger.id, "another", "ocpp1.6")
         with pytest.raises(ApplicationError) as raised:
             await commands.reserve()
         assert await station.closed() == (1000, "replaced by a newer connection")
@@ -453,8 +453,8 @@ async def test_a_socket_that_another_gateway_took_over_writes_nothing_more(
     assert failure(raised) == (NOT_SENT, "wrong_gateway")
 
 
-async def test_a_frame_that_cannot_go_out_in_time_is_dropped(house: House, commands: Commands) -> None:
-    async with ready(house) as station:
+async def test_a_frame_that_cannot_go_out_in_time_is_dropped(stack: Stack, commands: Commands) -> None:
+    async with ready(stack) as station:
         first = asyncio.create_task(commands.reserve())
         message_id, _ = await station.asked("ReserveNow")
         with pytest.raises(ApplicationError) as raised:
@@ -467,9 +467,9 @@ async def test_a_frame_that_cannot_go_out_in_time_is_dropped(house: House, comma
 
 
 async def test_a_call_that_waits_for_its_turn_when_the_socket_dies_was_not_sent(
-    house: House, commands: Commands
+    stack: Stack, commands: Commands
 ) -> None:
-    async with ready(house) as station:
+    async with ready(stack) as station:
         first = asyncio.create_task(commands.reserve())
         await station.asked("ReserveNow")
         second = asyncio.create_task(commands.cancel())
@@ -483,9 +483,9 @@ async def test_a_call_that_waits_for_its_turn_when_the_socket_dies_was_not_sent(
         assert failure(raised) == (IN_DOUBT, "socket_closed")
 
 
-async def test_without_its_database_nothing_is_sent(house: House, commands: Commands) -> None:
-    async with ready(house) as station:
-        await house.database.close()
+async def test_without_its_database_nothing_is_sent(stack: Stack, commands: Commands) -> None:
+    async with ready(stack) as station:
+        await stack.database.close()
         with pytest.raises(ApplicationError) as raised:
             await commands.reserve()
         assert failure(raised) == (NOT_SENT, "not_ready")
@@ -505,13 +505,13 @@ async def hangs(*_: object, **__: object) -> None:
 
 
 async def test_a_database_that_hangs_leaves_the_frame_unsent_while_somebody_waits_for_that(
-    house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soon = timedelta(milliseconds=50)
-    async with ready(house) as station:
+    async with ready(stack) as station:
         for name in ("claim", "is_held", "of_charger"):
-            monkeypatch.setattr(house.database.subscriptions, name, hangs)
-        monkeypatch.setattr(house.database.events, "is_waiting_for", hangs)
+            monkeypatch.setattr(stack.database.subscriptions, name, hangs)
+        monkeypatch.setattr(stack.database.events, "is_waiting_for", hangs)
         for asking in (
             commands.reserve(write_within=soon),
             commands.reserve(write_within=soon, is_repeat=True),
@@ -525,11 +525,11 @@ async def test_a_database_that_hangs_leaves_the_frame_unsent_while_somebody_wait
 
 
 async def test_a_database_that_hangs_after_the_answer_does_not_keep_it(
-    house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("activities.charger_commands._KEEP_WITHIN", 0.05)
-    monkeypatch.setattr(house.database.subscriptions, "mark_accepted", hangs)
-    async with ready(house) as station:
+    monkeypatch.setattr(stack.database.subscriptions, "mark_accepted", hangs)
+    async with ready(stack) as station:
         result = await reserve_at(station, commands, 7)
     assert result == ReserveNowResult(status=ReserveStatus.ACCEPTED, is_event_lost=True)
 
@@ -537,8 +537,8 @@ async def test_a_database_that_hangs_after_the_answer_does_not_keep_it(
 # --- in doubt -----------------------------------------------------------------------------------------
 
 
-async def test_silence_is_in_doubt_and_a_late_answer_is_noted(house: House, commands: Commands) -> None:
-    async with ready(house) as station:
+async def test_silence_is_in_doubt_and_a_late_answer_is_noted(stack: Stack, commands: Commands) -> None:
+    async with ready(stack) as station:
         reserving = asyncio.create_task(commands.reserve(call_timeout=timedelta(milliseconds=100)))
         message_id, _ = await station.asked("ReserveNow")
         with pytest.raises(ApplicationError) as raised:
@@ -552,8 +552,8 @@ async def test_silence_is_in_doubt_and_a_late_answer_is_noted(house: House, comm
         assert (late["action"], late["status"]) == ("ReserveNow", "Accepted")
 
 
-async def test_a_socket_that_dies_after_the_frame_leaves_doubt(house: House, commands: Commands) -> None:
-    async with ready(house) as station:
+async def test_a_socket_that_dies_after_the_frame_leaves_doubt(stack: Stack, commands: Commands) -> None:
+    async with ready(stack) as station:
         cancelling = asyncio.create_task(commands.cancel())
         await station.asked("CancelReservation")
         station.socket.transport.abort()
@@ -563,8 +563,8 @@ async def test_a_socket_that_dies_after_the_frame_leaves_doubt(house: House, com
     assert raised.value.details[0].after < timedelta(seconds=5)
 
 
-async def test_three_silent_calls_in_a_row_close_the_socket(house: House, commands: Commands) -> None:
-    async with ready(house) as station:
+async def test_three_silent_calls_in_a_row_close_the_socket(stack: Stack, commands: Commands) -> None:
+    async with ready(stack) as station:
         for _ in range(3):
             with pytest.raises(ApplicationError):
                 await commands.cancel(call_timeout=timedelta(milliseconds=20))
@@ -572,8 +572,8 @@ async def test_three_silent_calls_in_a_row_close_the_socket(house: House, comman
     assert (code, reason) == (1011, "three calls in a row were not answered")
 
 
-async def test_a_slow_charger_is_not_a_silent_one(house: House, commands: Commands) -> None:
-    async with ready(house) as station:
+async def test_a_slow_charger_is_not_a_silent_one(stack: Stack, commands: Commands) -> None:
+    async with ready(stack) as station:
         for _ in range(4):
             with pytest.raises(ApplicationError):
                 await commands.cancel(call_timeout=timedelta(milliseconds=20))
@@ -581,8 +581,8 @@ async def test_a_slow_charger_is_not_a_silent_one(house: House, commands: Comman
             await station.call("Heartbeat")
 
 
-async def test_calls_go_out_one_at_a_time(house: House, commands: Commands) -> None:
-    async with ready(house) as station:
+async def test_calls_go_out_one_at_a_time(stack: Stack, commands: Commands) -> None:
+    async with ready(stack) as station:
         calls = [asyncio.create_task(commands.cancel()) for _ in range(3)]
         for _ in calls:
             message_id, _ = await station.asked("CancelReservation")
@@ -593,10 +593,10 @@ async def test_calls_go_out_one_at_a_time(house: House, commands: Commands) -> N
 
 
 async def test_temporal_hears_of_a_waiting_command(
-    house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("activities.charger_commands._HEARTBEAT_EVERY", 0.01)
-    async with ready(house) as station:
+    async with ready(stack) as station:
         cancelling = asyncio.create_task(commands.cancel())
         message_id, _ = await station.asked("CancelReservation")
         await until(lambda: commands.heartbeats >= 2)
@@ -607,41 +607,41 @@ async def test_temporal_hears_of_a_waiting_command(
 # --- who holds the socket -----------------------------------------------------------------------------
 
 
-async def test_the_newest_connection_wins(house: House, charger: Charger, commands: Commands) -> None:
-    async with ready(house) as older:
+async def test_the_newest_connection_wins(stack: Stack, charger: Charger, commands: Commands) -> None:
+    async with ready(stack) as older:
         doubted = asyncio.create_task(commands.cancel())
         await older.asked("CancelReservation")
-        first = await house.session()
-        async with house.station() as newer:
+        first = await stack.session()
+        async with stack.station() as newer:
             assert await older.closed() == (1000, "replaced by a newer connection")
             with pytest.raises(ApplicationError) as raised:
                 await doubted
             assert failure(raised) == (IN_DOUBT, "socket_closed")
             await newer.boot()
-            second = await house.session()
+            second = await stack.session()
             assert second.epoch > first.epoch
             # The end of the older socket must not take the newer one's route away.
             await newer.call("Heartbeat")
-            link = await house.database.links.route(charger.id)
+            link = await stack.database.links.route(charger.id)
             assert link is not None
             assert link.epoch == second.epoch
 
 
-async def test_a_charger_that_left_has_no_route(house: House, charger: Charger) -> None:
-    async with ready(house):
-        assert await house.database.links.route(charger.id) is not None
+async def test_a_charger_that_left_has_no_route(stack: Stack, charger: Charger) -> None:
+    async with ready(stack):
+        assert await stack.database.links.route(charger.id) is not None
 
     async def gone() -> bool:
-        return await house.database.links.route(charger.id) is None and not len(house.registry)
+        return await stack.database.links.route(charger.id) is None and not len(stack.registry)
 
     await eventually(gone)
 
 
-async def test_a_charger_that_left_leaves_nothing_in_memory(house: House) -> None:
+async def test_a_charger_that_left_leaves_nothing_in_memory(stack: Stack) -> None:
     gc.disable()  # thousands that leave at once would be one long collection
     try:
-        async with ready(house):
-            session = weakref.ref(await house.session())
+        async with ready(stack):
+            session = weakref.ref(await stack.session())
         await until(lambda: session() is None)
     finally:
         gc.enable()
@@ -653,28 +653,28 @@ async def test_a_charger_that_boots_no_more_is_ready_after_a_while(
 ) -> None:
     if not speaks:  # known to have booted before
         await database.chargers.set_identity_facts(charger.id, manufacturer="V", model="M")
-    async with House(database, temporal, boot_wait=0.05) as house, house.station() as station:
+    async with Stack(database, temporal, boot_wait=0.05) as stack, stack.station() as station:
         if speaks:  # as an accepted charger does
             await station.call("Heartbeat")
-        await house.session()
+        await stack.session()
 
 
 async def test_a_charger_that_never_booted_and_says_nothing_is_not_ready(
     database: Database, temporal: Temporal, charger: Charger
 ) -> None:
-    async with House(database, temporal, boot_wait=0.05) as house, house.station() as station:
-        await until(lambda: len(house.registry))
-        session = house.registry.of(charger.id)
+    async with Stack(database, temporal, boot_wait=0.05) as stack, stack.station() as station:
+        await until(lambda: len(stack.registry))
+        session = stack.registry.of(charger.id)
         assert session is not None
         await until(lambda: session._is_boot_wait_over)
         assert not session.is_ready
         await station.boot()
-        await house.session()
+        await stack.session()
 
 
-async def test_commands_log_the_outcome_and_never_the_token(house: House, commands: Commands) -> None:
+async def test_commands_log_the_outcome_and_never_the_token(stack: Stack, commands: Commands) -> None:
     with structlog.testing.capture_logs() as logs:
-        async with ready(house) as station:
+        async with ready(stack) as station:
             reserving = asyncio.create_task(commands.reserve(terms=terms(id_tag="SECRET-TAG")))
             await station.answer((await station.asked("ReserveNow"))[0], {"status": "Accepted"})
             await reserving
@@ -683,13 +683,13 @@ async def test_commands_log_the_outcome_and_never_the_token(house: House, comman
 
 
 async def test_the_webhook_event_of_an_accepted_reservation_has_the_workflows_id_and_time_and_is_stored_once(
-    house: House, commands: Commands
+    stack: Stack, commands: Commands
 ) -> None:
-    _, key = await house.database.keys.create("app", ["read"])
-    webhook = await house.database.webhooks.add(key.id, "https://app.example/", "whsec_1")
-    async with house.station() as station:
+    _, key = await stack.database.keys.create("app", ["read"])
+    webhook = await stack.database.webhooks.add(key.id, "https://app.example/", "whsec_1")
+    async with stack.station() as station:
         await station.boot()
-        await house.session()
+        await stack.session()
         for event_id in ("e-1", "e-1", ""):  # it is asked again after a doubt, and while it is active
             asking = asyncio.create_task(
                 commands.reserve(event_id=event_id, event_at=EVENT_AT, site_id="north")
@@ -697,7 +697,7 @@ async def test_the_webhook_event_of_an_accepted_reservation_has_the_workflows_id
             message_id, _ = await station.asked("ReserveNow")
             await station.answer(message_id, {"status": "Accepted"})
             assert await asking == ReserveNowResult(status=ReserveStatus.ACCEPTED)
-    deliveries = await house.database.deliveries.of_webhook(webhook.id, state=None, limit=10)
+    deliveries = await stack.database.deliveries.of_webhook(webhook.id, state=None, limit=10)
     (active,) = [one for one in deliveries if one.event_type == "reservation.active"]
     assert active.event_id == "e-1"
     body = json.loads(active.body_json)
@@ -707,15 +707,15 @@ async def test_the_webhook_event_of_an_accepted_reservation_has_the_workflows_id
 
 
 async def test_a_failing_database_leaves_the_webhook_event_to_the_workflow(
-    house: House, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(*_: object) -> bool:
         raise OSError("disk full")
 
-    monkeypatch.setattr(house.database.subscriptions, "mark_accepted", fails)
-    async with house.station() as station:
+    monkeypatch.setattr(stack.database.subscriptions, "mark_accepted", fails)
+    async with stack.station() as station:
         await station.boot()
-        await house.session()
+        await stack.session()
         asking = asyncio.create_task(commands.reserve(event_id="e-1", event_at=EVENT_AT))
         message_id, _ = await station.asked("ReserveNow")
         await station.answer(message_id, {"status": "Accepted"})

@@ -16,7 +16,7 @@ from berth.database import Charger, Database, NewEvent, Token
 from berth.database.tables import links, live_reservations
 from gateway import event_dispatcher as delivery
 from tests.database.time_passes import age
-from tests.gateway.house import QUEUE, House, Temporal, eventually, until
+from tests.gateway.stack import QUEUE, Stack, Temporal, eventually, until
 from tests.gateway.station import Payload, Station
 from workflows.messages import (
     ChargerBooted,
@@ -62,12 +62,12 @@ async def undelivered(database: Database, charger: Charger) -> list[str]:
 
 
 async def test_the_first_word_is_that_the_charger_is_there(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    row = await house.subscribe(charger.id)
-    async with house.station() as station:
+    row = await stack.subscribe(charger.id)
+    async with stack.station() as station:
         await station.boot()
-        session = await house.session()
+        session = await stack.session()
         await until(lambda: len(temporal.heard) == 2)
     assert temporal.signals(row.workflow_id) == ["charger_booted", "charger_connected"]
     booted, connected = (event for _, _, event in temporal.heard)
@@ -79,12 +79,12 @@ async def test_the_first_word_is_that_the_charger_is_there(
 
 
 async def test_a_boot_on_a_ready_socket_is_told_again_but_not_the_connection(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    row = await house.subscribe(charger.id)
-    async with house.station() as station:
+    row = await stack.subscribe(charger.id)
+    async with stack.station() as station:
         await station.boot()
-        await house.session()
+        await stack.session()
         await station.boot()
         await until(lambda: len(temporal.heard) == 3)
     assert sorted(temporal.signals(row.workflow_id)) == [
@@ -95,12 +95,12 @@ async def test_a_boot_on_a_ready_socket_is_told_again_but_not_the_connection(
 
 
 async def test_a_port_status_is_told_when_it_changes_to_unreserved_and_to_whom_it_concerns(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    mine = await house.subscribe(charger.id, reservation_id=1, port_number=1)
-    other = await house.subscribe(charger.id, reservation_id=2, port_number=2)
-    whole = await house.subscribe(charger.id, reservation_id=3, port_number=None)
-    async with house.station() as station:
+    mine = await stack.subscribe(charger.id, reservation_id=1, port_number=1)
+    other = await stack.subscribe(charger.id, reservation_id=2, port_number=2)
+    whole = await stack.subscribe(charger.id, reservation_id=3, port_number=None)
+    async with stack.station() as station:
         for word in ("Available", "Available", "Reserved", "Available"):
             await station.call("StatusNotification", status(1, word))
         await until(lambda: len(temporal.heard) == 4)
@@ -141,13 +141,13 @@ def report(version: str, word: str) -> tuple[str, Payload]:
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1", "NotifyEvent"])
 async def test_the_first_status_of_a_socket_and_after_a_boot_is_told_also_when_nothing_changed(
-    house: House, charger: Charger, temporal: Temporal, version: str
+    stack: Stack, charger: Charger, temporal: Temporal, version: str
 ) -> None:
     subprotocol = "1.6" if version == "1.6" else "2.0.1"
-    async with house.station(subprotocol) as station:
+    async with stack.station(subprotocol) as station:
         await station.call(*report(version, "Reserved"))
-    row = await house.subscribe(charger.id)
-    async with house.station(subprotocol) as station:
+    row = await stack.subscribe(charger.id)
+    async with stack.station(subprotocol) as station:
         for _ in range(2):
             await station.call(*report(version, "Reserved"))
         await station.boot()
@@ -174,12 +174,12 @@ async def test_the_first_status_of_a_socket_and_after_a_boot_is_told_also_when_n
 
 
 async def test_the_first_status_of_a_201_port_is_that_of_all_its_connectors(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    async with house.station("2.0.1") as station:
+    async with stack.station("2.0.1") as station:
         await station.call("StatusNotification", STATUS_201 | {"connectorStatus": "Reserved"})
         await station.call("StatusNotification", STATUS_201 | {"connectorId": 2})
-        await house.subscribe(charger.id)
+        await stack.subscribe(charger.id)
         await station.boot()
         await station.call("StatusNotification", STATUS_201 | {"connectorId": 2})
         await until(lambda: temporal.said("port_status"))
@@ -188,18 +188,18 @@ async def test_the_first_status_of_a_201_port_is_that_of_all_its_connectors(
 
 
 async def test_a_first_status_that_could_not_be_told_is_told_when_it_is_repeated(
-    house: House, charger: Charger, temporal: Temporal, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, charger: Charger, temporal: Temporal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with house.station() as station:
+    async with stack.station() as station:
         await station.call("StatusNotification", status(1, "Reserved"))
-    await house.subscribe(charger.id)
+    await stack.subscribe(charger.id)
 
     async def fail(*_: object) -> None:
         raise OSError("the database is busy")
 
-    async with house.station() as station:
+    async with stack.station() as station:
         with monkeypatch.context() as patch:
-            patch.setattr(house.database.subscriptions, "of_charger", fail)
+            patch.setattr(stack.database.subscriptions, "of_charger", fail)
             assert (await station.ask("StatusNotification", status(1, "Reserved")))[2] == "InternalError"
         await station.call("StatusNotification", status(1, "Reserved"))
         await until(lambda: temporal.heard)
@@ -207,13 +207,13 @@ async def test_a_first_status_that_could_not_be_told_is_told_when_it_is_repeated
 
 
 async def test_without_a_subscriber_a_status_that_is_known_costs_one_look_up(
-    house: House, charger: Charger, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, charger: Charger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with house.station() as station:
+    async with stack.station() as station:
         await station.call("StatusNotification", status(1, "Available"))
-    async with house.station() as station:
+    async with stack.station() as station:
         await station.call("Heartbeat")
-        with watched(house.database, monkeypatch) as asked:
+        with watched(stack.database, monkeypatch) as asked:
             for _ in range(3):
                 await station.call("StatusNotification", status(1, "Available"))
         assert asked == ["lookup"]
@@ -241,22 +241,22 @@ def watched(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[lis
 
 
 async def test_a_transaction_that_names_a_reservation_is_told_to_it_and_to_the_ports(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
     elsewhere = {"port_number": 2, "id_tag": "XYZ"}
     heard_by = [
-        await house.subscribe(charger.id, reservation_id=1, port_number=1, id_tag="XYZ"),
-        await house.subscribe(charger.id, reservation_id=2, port_number=None, id_tag="XYZ"),
-        await house.subscribe(charger.id, reservation_id=3, **elsewhere),
+        await stack.subscribe(charger.id, reservation_id=1, port_number=1, id_tag="XYZ"),
+        await stack.subscribe(charger.id, reservation_id=2, port_number=None, id_tag="XYZ"),
+        await stack.subscribe(charger.id, reservation_id=3, **elsewhere),
     ]
     strangers = [
-        await house.subscribe(
+        await stack.subscribe(
             charger.id, reservation_id=4, port_number=2, id_tag="abc", parent_id_tag="HOME"
         ),
-        await house.subscribe(charger.id, reservation_id=5, parent_id_tag="home", **elsewhere),
-        await house.subscribe(charger.id, reservation_id=6, **elsewhere),
+        await stack.subscribe(charger.id, reservation_id=5, parent_id_tag="home", **elsewhere),
+        await stack.subscribe(charger.id, reservation_id=6, **elsewhere),
     ]
-    async with house.station() as station:
+    async with stack.station() as station:
         answer = await station.call("StartTransaction", start(reservationId=3))
         await until(lambda: len(temporal.heard) == len(heard_by))
     assert answer["idTagInfo"]["parentIdTag"] == "HOME"
@@ -276,14 +276,14 @@ async def test_a_transaction_that_names_a_reservation_is_told_to_it_and_to_the_p
 
 
 async def test_every_event_says_what_the_charger_had_been_asked_and_over_which_socket_it_came(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    row = await house.subscribe(charger.id, accepted=False, generation=0)
-    async with house.station() as station:
+    row = await stack.subscribe(charger.id, accepted=False, generation=0)
+    async with stack.station() as station:
         await station.boot()
-        epoch = (await house.session()).epoch
+        epoch = (await stack.session()).epoch
         await station.call("StatusNotification", status(1, "Available"))
-        await house.subscribe(charger.id, generation=3)
+        await stack.subscribe(charger.id, generation=3)
         await station.call("StatusNotification", status(1, "Faulted"))
         await station.call("StartTransaction", start())
         await until(lambda: len(temporal.heard) == 5)
@@ -299,21 +299,21 @@ async def test_every_event_says_what_the_charger_had_been_asked_and_over_which_s
 
 
 async def test_events_of_a_row_without_a_generation_say_none(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.subscribe(charger.id, generation=0)  # accepted by an older release
-    async with house.station() as station:
+    await stack.subscribe(charger.id, generation=0)  # accepted by an older release
+    async with stack.station() as station:
         await station.call("StatusNotification", status(1, "Faulted"))
         await until(lambda: temporal.heard)
     assert temporal.said("port_status")[0].generation is None
 
 
 async def test_a_transaction_that_began_before_the_frame_is_known_however_slow_the_clocks(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    async with house.station() as station:
+    async with stack.station() as station:
         await station.call("StartTransaction", start(reservationId=1))
-        await house.subscribe(charger.id, reservation_id=1)
+        await stack.subscribe(charger.id, reservation_id=1)
         await station.call("StartTransaction", start(reservationId=1))
         await station.call("StartTransaction", start(reservationId=1, meterStart=5))
         await until(lambda: len(temporal.heard) == 2)
@@ -321,11 +321,11 @@ async def test_a_transaction_that_began_before_the_frame_is_known_however_slow_t
 
 
 async def test_a_known_201_transaction_whose_card_comes_after_the_frame_is_news(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    async with house.station("2.0.1") as station:
+    async with stack.station("2.0.1") as station:
         await station.call("TransactionEvent", transaction_event("Started", idToken=None))
-        await house.subscribe(charger.id, port_number=None)
+        await stack.subscribe(charger.id, port_number=None)
         await station.call("TransactionEvent", transaction_event("Updated", reservationId=7))
         await until(lambda: temporal.heard)
     assert [event.is_known for event in temporal.said("transaction_started")] == [False]
@@ -334,17 +334,17 @@ async def test_a_known_201_transaction_whose_card_comes_after_the_frame_is_news(
 # --- one transaction, one reservation -----------------------------------------------------------------
 
 
-async def two_of_one_driver(house: House, charger: Charger) -> tuple[str, str]:
-    first = await house.subscribe(charger.id, reservation_id=1, port_number=None)
-    second = await house.subscribe(charger.id, reservation_id=2, port_number=None)
+async def two_of_one_driver(stack: Stack, charger: Charger) -> tuple[str, str]:
+    first = await stack.subscribe(charger.id, reservation_id=1, port_number=None)
+    second = await stack.subscribe(charger.id, reservation_id=2, port_number=None)
     return first.workflow_id, second.workflow_id
 
 
 async def test_a_transaction_without_a_number_uses_up_the_oldest_reservation_of_its_driver(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    first, second = await two_of_one_driver(house, charger)
-    async with house.station() as station:
+    first, second = await two_of_one_driver(stack, charger)
+    async with stack.station() as station:
         await station.call("StartTransaction", start())
         await station.call("StatusNotification", status(0, "Faulted"))
         await until(lambda: len(temporal.heard) == 3)
@@ -353,14 +353,14 @@ async def test_a_transaction_without_a_number_uses_up_the_oldest_reservation_of_
 
 
 async def test_a_repeated_start_goes_to_the_one_it_used_up_and_to_nobody_when_that_is_over(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    first, second = await two_of_one_driver(house, charger)
-    async with house.station() as station:
+    first, second = await two_of_one_driver(stack, charger)
+    async with stack.station() as station:
         await station.call("StartTransaction", start())
         await station.call("StartTransaction", start())
         await until(lambda: len(temporal.heard) == 2)
-        await house.database.subscriptions.remove(first, "run-1")
+        await stack.database.subscriptions.remove(first, "run-1")
         await station.call("StartTransaction", start())
         await station.call("StatusNotification", status(0, "Faulted"))
         await until(lambda: len(temporal.heard) == 3)
@@ -369,11 +369,11 @@ async def test_a_repeated_start_goes_to_the_one_it_used_up_and_to_nobody_when_th
 
 
 async def test_a_second_transaction_uses_up_the_second_also_before_the_first_has_heard(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    first, second = await two_of_one_driver(house, charger)
+    first, second = await two_of_one_driver(stack, charger)
     temporal.failure = RPCError("unavailable", RPCStatusCode.UNAVAILABLE, b"")
-    async with house.station() as station:
+    async with stack.station() as station:
         await station.call("StartTransaction", start(reservationId=99))
         await station.call("StartTransaction", start(connectorId=2))
         temporal.failure = None
@@ -383,13 +383,13 @@ async def test_a_second_transaction_uses_up_the_second_also_before_the_first_has
 
 
 async def test_the_end_goes_to_the_one_that_was_used_up_whatever_it_asks_for_now(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.subscribe(charger.id, port_number=None, id_tag="Other", parent_id_tag="Fleet")
-    await house.database.tokens.put(Token("ABC", "Fleet"))
-    async with house.station() as station:
+    await stack.subscribe(charger.id, port_number=None, id_tag="Other", parent_id_tag="Fleet")
+    await stack.database.tokens.put(Token("ABC", "Fleet"))
+    async with stack.station() as station:
         answer = await station.call("StartTransaction", start())
-        await house.subscribe(charger.id, port_number=2, id_tag="Other", parent_id_tag="Fleet")
+        await stack.subscribe(charger.id, port_number=2, id_tag="Other", parent_id_tag="Fleet")
         stop = {"transactionId": answer["transactionId"], "meterStop": 9, "timestamp": TIME}
         await station.call("StopTransaction", stop)
         await until(lambda: len(temporal.heard) == 2)
@@ -403,18 +403,18 @@ def stamp(ago: timedelta) -> str:
     return (datetime.now(UTC) - ago).isoformat()
 
 
-async def away(house: House, charger: Charger, since: timedelta) -> None:
+async def away(stack: Stack, charger: Charger, since: timedelta) -> None:
     """The charger had a socket that ended so long ago."""
-    async with house.station() as station:
+    async with stack.station() as station:
         await station.boot()
-        await house.session()
-    await until(lambda: not len(house.registry))
+        await stack.session()
+    await until(lambda: not len(stack.registry))
 
     async def released() -> bool:
-        return await house.database.links.route(charger.id) is None
+        return await stack.database.links.route(charger.id) is None
 
     await eventually(released)
-    connections = house.database._connections
+    connections = stack.database._connections
     await age(connections, links.c.disconnected_at, since)
 
 
@@ -431,28 +431,28 @@ async def away(house: House, charger: Charger, since: timedelta) -> None:
 async def test_a_16_start_is_from_the_queue_if_it_falls_into_the_outage_before_its_socket(
     database: Database, charger: Charger, temporal: Temporal, ago: timedelta, is_queued: bool
 ) -> None:
-    async with House(database, temporal, ocpp_ping_interval=20) as house:
-        await away(house, charger, timedelta(minutes=10))
-        await house.subscribe(charger.id)
+    async with Stack(database, temporal, ocpp_ping_interval=20) as stack:
+        await away(stack, charger, timedelta(minutes=10))
+        await stack.subscribe(charger.id)
         temporal.heard.clear()
-        async with house.station() as station:
+        async with stack.station() as station:
             await station.call("StartTransaction", start(timestamp=stamp(ago), reservationId=7))
             await until(lambda: temporal.heard)
     assert [event.offline for event in temporal.said("transaction_started")] == [is_queued]
 
 
 async def test_a_clock_that_is_40_seconds_behind_makes_no_live_start_one_from_the_queue(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    await away(house, charger, timedelta(hours=1))
-    async with house.station() as station:
+    await away(stack, charger, timedelta(hours=1))
+    async with stack.station() as station:
         await station.call("Heartbeat")
         connected_for = timedelta(seconds=40)  # by then; the socket began this long before
-        (session,) = house.registry
+        (session,) = stack.registry
         outage = session._reports._outage
         assert outage is not None
         session._reports._outage = replace(outage, ended_at=outage.ended_at - connected_for)
-        await house.subscribe(charger.id)
+        await stack.subscribe(charger.id)
         slow = timedelta(seconds=39)
         await station.call("StartTransaction", start(timestamp=stamp(slow)))
         await until(lambda: temporal.heard)
@@ -460,25 +460,25 @@ async def test_a_clock_that_is_40_seconds_behind_makes_no_live_start_one_from_th
 
 
 async def test_a_charger_that_never_had_a_socket_was_never_offline(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.subscribe(charger.id)
-    async with house.station() as station:
+    await stack.subscribe(charger.id)
+    async with stack.station() as station:
         await station.call("StartTransaction", start(timestamp=stamp(timedelta(minutes=5))))
         await until(lambda: temporal.heard)
     assert [event.offline for event in temporal.said("transaction_started")] == [False]
 
 
 async def test_a_start_from_the_queue_uses_up_what_had_not_expired_then(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    await away(house, charger, timedelta(minutes=10))
-    expired = await house.subscribe(
+    await away(stack, charger, timedelta(minutes=10))
+    expired = await stack.subscribe(
         charger.id, reservation_id=1, expires_at=datetime.now(UTC) - timedelta(minutes=2)
     )
-    await age(house.database._connections, live_reservations.c.asked_at, timedelta(hours=1))
-    younger = await house.subscribe(charger.id, reservation_id=2)
-    async with house.station() as station:
+    await age(stack.database._connections, live_reservations.c.asked_at, timedelta(hours=1))
+    younger = await stack.subscribe(charger.id, reservation_id=2)
+    async with stack.station() as station:
         await station.call("StartTransaction", start(timestamp=stamp(timedelta(minutes=5))))
         await station.call("StartTransaction", start())
         await until(lambda: len(temporal.said("transaction_started")) == 2)
@@ -486,10 +486,10 @@ async def test_a_start_from_the_queue_uses_up_what_had_not_expired_then(
 
 
 async def test_the_end_of_a_transaction_is_told_with_its_port(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.subscribe(charger.id)
-    async with house.station() as station:
+    await stack.subscribe(charger.id)
+    async with stack.station() as station:
         answer = await station.call("StartTransaction", start())
         await station.call(
             "StopTransaction", {"transactionId": answer["transactionId"], "meterStop": 9, "timestamp": TIME}
@@ -501,10 +501,10 @@ async def test_the_end_of_a_transaction_is_told_with_its_port(
 
 
 async def test_a_201_transaction_names_its_reservation_whenever_it_knows_it(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.subscribe(charger.id)
-    async with house.station("2.0.1") as station:
+    await stack.subscribe(charger.id)
+    async with stack.station("2.0.1") as station:
         # Cable first: the token and the reservation come with a later event, which names no EVSE.
         await station.call("TransactionEvent", transaction_event("Started", idToken=None, offline=True))
         answer = await station.call(
@@ -528,10 +528,10 @@ async def test_a_201_transaction_names_its_reservation_whenever_it_knows_it(
 
 @pytest.mark.parametrize("trigger", ["Authorized", "RemoteStart"])
 async def test_a_201_transaction_that_the_cable_began_is_told_again_with_its_token(
-    house: House, charger: Charger, temporal: Temporal, trigger: str
+    stack: Stack, charger: Charger, temporal: Temporal, trigger: str
 ) -> None:
-    await house.subscribe(charger.id)
-    async with house.station("2.0.1") as station:
+    await stack.subscribe(charger.id)
+    async with stack.station("2.0.1") as station:
         await station.call("TransactionEvent", transaction_event("Started", idToken=None))
         await station.call("TransactionEvent", transaction_event("Updated", triggerReason=trigger))
         await until(lambda: len(temporal.heard) == 2)
@@ -539,11 +539,11 @@ async def test_a_201_transaction_that_the_cable_began_is_told_again_with_its_tok
 
 
 async def test_a_start_that_is_yet_to_come_is_told_as_of_now_and_its_repeat_is_the_same(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.subscribe(charger.id)
+    await stack.subscribe(charger.id)
     two_hours_ahead = (datetime.now(UTC) + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%S")
-    async with house.station() as station:
+    async with stack.station() as station:
         answers = [await station.call("StartTransaction", start(timestamp=two_hours_ahead)) for _ in range(2)]
         await until(lambda: len(temporal.heard) == 2)
     assert answers[0]["transactionId"] == answers[1]["transactionId"]
@@ -551,10 +551,10 @@ async def test_a_start_that_is_yet_to_come_is_told_as_of_now_and_its_repeat_is_t
 
 
 async def test_a_201_end_may_be_the_first_that_names_the_reservation(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.subscribe(charger.id, port_number=2)
-    async with house.station("2.0.1") as station:
+    await stack.subscribe(charger.id, port_number=2)
+    async with stack.station("2.0.1") as station:
         await station.call("TransactionEvent", transaction_event("Ended", reservationId=7))
         await until(lambda: len(temporal.heard) == 2)
     assert [signal for _, signal, _ in temporal.heard] == ["transaction_started", "transaction_ended"]
@@ -563,13 +563,13 @@ async def test_a_201_end_may_be_the_first_that_names_the_reservation(
 @pytest.mark.parametrize("event_type", ["Ended", "Updated"])
 @pytest.mark.parametrize("changes", [{}, {"idToken": None, "reservationId": 7}], ids=["token", "number"])
 async def test_a_201_transaction_whose_start_was_lost_is_told_by_whatever_names_it_first(
-    house: House, charger: Charger, temporal: Temporal, event_type: str, changes: Payload
+    stack: Stack, charger: Charger, temporal: Temporal, event_type: str, changes: Payload
 ) -> None:
-    await house.subscribe(charger.id)
-    await age(house.database._connections, live_reservations.c.asked_at, timedelta(days=3650))
+    await stack.subscribe(charger.id)
+    await age(stack.database._connections, live_reservations.c.asked_at, timedelta(days=3650))
     info = {"transactionId": "T1", "timeSpentCharging": 600}
     event = transaction_event(event_type, triggerReason="StopAuthorized", transactionInfo=info, **changes)
-    async with house.station("2.0.1") as station:
+    async with stack.station("2.0.1") as station:
         for _ in range(2):
             await station.call("TransactionEvent", event)
         await station.call("StatusNotification", STATUS_201)
@@ -582,20 +582,20 @@ async def test_a_201_transaction_whose_start_was_lost_is_told_by_whatever_names_
 
 
 async def test_a_card_at_the_reader_begins_a_201_transaction_that_was_unknown(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.subscribe(charger.id)
-    async with house.station("2.0.1") as station:
+    await stack.subscribe(charger.id)
+    async with stack.station("2.0.1") as station:
         await station.call("TransactionEvent", transaction_event("Updated"))
         await until(lambda: temporal.heard)
     assert [event.offline for event in temporal.said("transaction_started")] == [False]
 
 
 async def test_a_201_transaction_that_nobody_is_named_for_is_not_told_as_a_start(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    await house.subscribe(charger.id)
-    async with house.station("2.0.1") as station:
+    await stack.subscribe(charger.id)
+    async with stack.station("2.0.1") as station:
         for number in (None, 0, -1):
             event = transaction_event("Ended", idToken=None, reservationId=number)
             await station.call("TransactionEvent", event)
@@ -605,11 +605,11 @@ async def test_a_201_transaction_that_nobody_is_named_for_is_not_told_as_a_start
 
 @pytest.mark.parametrize("word", ["Expired", "Removed"])
 async def test_a_reservation_status_update_is_told_to_its_reservation_only(
-    house: House, charger: Charger, temporal: Temporal, word: str
+    stack: Stack, charger: Charger, temporal: Temporal, word: str
 ) -> None:
-    row = await house.subscribe(charger.id, reservation_id=7, port_number=None)
-    await house.subscribe(charger.id, reservation_id=8, port_number=None)
-    async with house.station("2.0.1") as station:
+    row = await stack.subscribe(charger.id, reservation_id=7, port_number=None)
+    await stack.subscribe(charger.id, reservation_id=8, port_number=None)
+    async with stack.station("2.0.1") as station:
         for reservation_id in (7, 99):
             payload = {"reservationId": reservation_id, "reservationUpdateStatus": word}
             assert await station.call("ReservationStatusUpdate", payload) == {}
@@ -621,13 +621,13 @@ async def test_a_reservation_status_update_is_told_to_its_reservation_only(
 
 
 async def test_without_a_subscriber_nothing_is_stored(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    async with house.station() as station:
+    async with stack.station() as station:
         await station.boot()
         await station.call("StartTransaction", start())
-        await house.session()
-    assert await undelivered(house.database, charger) == []
+        await stack.session()
+    assert await undelivered(stack.database, charger) == []
     assert temporal.heard == []
 
 
@@ -656,13 +656,13 @@ def no_namespace() -> RPCError:
     ids=["lazy client", "server away", "no namespace"],
 )
 async def test_while_temporal_is_away_chargers_are_answered_and_events_are_kept_in_order(
-    house: House, charger: Charger, temporal: Temporal, failure: Exception
+    stack: Stack, charger: Charger, temporal: Temporal, failure: Exception
 ) -> None:
-    await house.subscribe(charger.id)
+    await stack.subscribe(charger.id)
     temporal.failure = failure
-    async with house.station() as station:
+    async with stack.station() as station:
         await busy(station)
-        assert await undelivered(house.database, charger) == ["port_status"] * 4
+        assert await undelivered(stack.database, charger) == ["port_status"] * 4
         temporal.failure = None
         await until(lambda: len(temporal.heard) == 4)
     words = [event.status for event in temporal.said("port_status")]
@@ -671,39 +671,39 @@ async def test_while_temporal_is_away_chargers_are_answered_and_events_are_kept_
     assert ids == sorted(set(ids))
 
     async def forgotten() -> bool:
-        return await undelivered(house.database, charger) == []
+        return await undelivered(stack.database, charger) == []
 
     await eventually(forgotten)
 
 
 async def test_a_closed_workflow_does_not_hold_up_the_others(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    closed = await house.subscribe(charger.id, reservation_id=1)
-    row = await house.subscribe(charger.id, reservation_id=2)
+    closed = await stack.subscribe(charger.id, reservation_id=1)
+    row = await stack.subscribe(charger.id, reservation_id=2)
     temporal.closed.add(closed.workflow_id)
-    async with house.station() as station:
+    async with stack.station() as station:
         await busy(station)
         await until(lambda: len(temporal.heard) == 4)
     assert temporal.signals(row.workflow_id) == ["port_status"] * 4
 
 
 async def test_events_left_over_go_first_when_the_charger_comes_back(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    row = await house.subscribe(charger.id)
-    await leave_behind(house.database, charger, row.workflow_id)
-    async with house.station() as station:
+    row = await stack.subscribe(charger.id)
+    await leave_behind(stack.database, charger, row.workflow_id)
+    async with stack.station() as station:
         await station.boot()
         await until(lambda: len(temporal.heard) == 3)
     assert temporal.signals(row.workflow_id) == ["port_status", "charger_booted", "charger_connected"]
 
 
 async def test_events_of_a_charger_without_a_gateway_are_found(
-    house: House, charger: Charger, temporal: Temporal
+    stack: Stack, charger: Charger, temporal: Temporal
 ) -> None:
-    await leave_behind(house.database, charger, "reservation-1")
-    sweep = asyncio.create_task(house.deliverer.sweep())
+    await leave_behind(stack.database, charger, "reservation-1")
+    sweep = asyncio.create_task(stack.event_dispatcher.sweep())
     await until(lambda: temporal.signals("reservation-1") == ["port_status"])
     sweep.cancel()
 

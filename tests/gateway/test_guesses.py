@@ -8,9 +8,9 @@ from websockets.typing import Subprotocol
 
 from berth.database import Credentials, Database, NewCharger
 from gateway.channel import Channel
-from gateway.password_throttle import Guesses
-from gateway.trusted_networks import KnownNetworks
-from tests.gateway.house import House, Temporal
+from gateway.password_throttle import PasswordThrottle
+from gateway.trusted_networks import TrustedNetworks
+from tests.gateway.stack import Stack, Temporal
 from tests.gateway.station import Station, basic
 
 PASSWORD = "0123456789abcdef0123"
@@ -27,7 +27,7 @@ class Clock:
 
 def test_after_a_few_in_a_row_one_more_is_checked_at_a_time() -> None:
     clock = Clock()
-    guesses = Guesses(at_once=3, every=10, clock=clock)
+    guesses = PasswordThrottle(at_once=3, every=10, clock=clock)
     for _ in range(3):
         assert not guesses.are_too_many("a")
         guesses.count("a")
@@ -43,7 +43,7 @@ def test_after_a_few_in_a_row_one_more_is_checked_at_a_time() -> None:
 
 def test_a_burst_is_news_once() -> None:
     clock = Clock()
-    guesses = Guesses(at_once=1, every=10, clock=clock)
+    guesses = PasswordThrottle(at_once=1, every=10, clock=clock)
     guesses.count("a")
     assert [guesses.is_news("a"), guesses.is_news("a")] == [True, False]
     clock.now += 10
@@ -52,14 +52,14 @@ def test_a_burst_is_news_once() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    guesses = Guesses(at_once=1, every=10, keys=2)
+    guesses = PasswordThrottle(at_once=1, every=10, keys=2)
     for key in ("a", "b", "c"):
         guesses.count(key)
     assert [guesses.are_too_many(key) for key in ("a", "b", "c")] == [False, True, True]
 
 
 def test_a_network_is_known_for_one_charger() -> None:
-    known = KnownNetworks()
+    known = TrustedNetworks()
     known.enter(1, "192.0.2.1")
     assert known.has(1, "192.0.2.1")
     assert not known.has(1, "192.0.2.2")
@@ -67,7 +67,7 @@ def test_a_network_is_known_for_one_charger() -> None:
 
 
 def test_the_memory_of_networks_is_bounded_and_no_charger_pushes_out_another() -> None:
-    known = KnownNetworks(chargers=2, of_each=2)
+    known = TrustedNetworks(chargers=2, of_each=2)
     known.enter(1, "a")
     for network in ("a", "b", "a", "c"):
         known.enter(2, network)
@@ -96,19 +96,19 @@ async def test_strangers_who_guess_do_not_lock_a_charger_out_of_where_it_was(
 ) -> None:
     await database.chargers.add(NewCharger("CP-1", password=PASSWORD))
     right = basic("CP-1", PASSWORD.encode())
-    async with House(database, temporal) as house:
-        async with Station(house.url(), headers=right, address="127.0.1.1") as station:
+    async with Stack(database, temporal) as stack:
+        async with Station(stack.url(), headers=right, address="127.0.1.1") as station:
             await station.boot()
         strangers = (f"127.0.2.{number}" for number in range(1, 255))
-        statuses = [await _refused(house.url(), "guess", address=next(strangers)) for _ in range(50)]
+        statuses = [await _refused(stack.url(), "guess", address=next(strangers)) for _ in range(50)]
         assert set(statuses) == {401}
-        while await _refused(house.url(), "guess", address=next(strangers)) != 429:
+        while await _refused(stack.url(), "guess", address=next(strangers)) != 429:
             pass
         # From there wrong ones are still counted, and looked at.
-        assert [await _refused(house.url(), "guess", address="127.0.1.1") for _ in range(4)] == [401] * 4
-        async with Station(house.url(), headers=right, address="127.0.1.1") as station:
+        assert [await _refused(stack.url(), "guess", address="127.0.1.1") for _ in range(4)] == [401] * 4
+        async with Station(stack.url(), headers=right, address="127.0.1.1") as station:
             await station.boot()
-        statuses = [await _refused(house.url(), "guess", address="127.0.1.1") for _ in range(6)]
+        statuses = [await _refused(stack.url(), "guess", address="127.0.1.1") for _ in range(6)]
         assert statuses == [401] * 5 + [429]
 
 
@@ -125,16 +125,16 @@ async def test_guesses_at_one_charger_are_not_checked_while_another_gets_in(
         return await check(self, presented)
 
     monkeypatch.setattr(Credentials, "check_password", counted)
-    async with House(database, temporal) as house:
+    async with Stack(database, temporal) as stack:
         with capture_logs() as logs:
-            statuses = [await _refused(house.url(), f"guess-{number}") for number in range(10)]
+            statuses = [await _refused(stack.url(), f"guess-{number}") for number in range(10)]
         assert statuses == [401] * 5 + [429] * 5
         assert len(checked) == 5
         slowed = [entry for entry in logs if entry["event"] == "charger_guesses_slowed"]
         assert [(entry["ocpp_identity"], entry["address"]) for entry in slowed] == [("CP-1", "127.0.0.1")]
         assert "guess-" not in str(logs)
         headers = basic("CP-2", PASSWORD.encode())
-        async with Station(house.url("CP-2"), headers=headers) as station:
+        async with Station(stack.url("CP-2"), headers=headers) as station:
             await station.boot()
 
 
@@ -143,9 +143,9 @@ async def test_guesses_from_one_address_at_many_chargers_are_slowed(
 ) -> None:
     for number in range(20):
         await database.chargers.add(NewCharger(f"CP-{number}", password=PASSWORD))
-    async with House(database, temporal) as house:
+    async with Stack(database, temporal) as stack:
         statuses = [
-            await _refused(house.url(f"CP-{number % 20}"), "guess", f"CP-{number % 20}")
+            await _refused(stack.url(f"CP-{number % 20}"), "guess", f"CP-{number % 20}")
             for number in range(80)
         ]
     assert set(statuses[:50]) == {401}

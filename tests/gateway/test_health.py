@@ -4,40 +4,40 @@ import httpx
 import pytest
 
 from berth.database import Database, UnreachableError
-from tests.gateway.house import House, Temporal
+from tests.gateway.stack import Stack, Temporal
 
 
-async def health(house: House, path: str) -> tuple[int, str]:
+async def health(stack: Stack, path: str) -> tuple[int, str]:
     """The status and the body of a plain HTTP request."""
     async with httpx.AsyncClient(trust_env=False) as http:
-        answer = await http.get(f"http://127.0.0.1:{house.server.port}/health/{path}")
+        answer = await http.get(f"http://127.0.0.1:{stack.server.port}/health/{path}")
     return answer.status_code, answer.text
 
 
 @pytest.mark.parametrize("path", ["live", "ready", "ready?verbose=1"])
-async def test_a_gateway_at_work_is_live_and_ready(house: House, path: str) -> None:
-    assert await health(house, path) == (200, "ok\n")
+async def test_a_gateway_at_work_is_live_and_ready(stack: Stack, path: str) -> None:
+    assert await health(stack, path) == (200, "ok\n")
 
 
-async def test_a_gateway_that_drains_is_live_and_takes_nobody(house: House) -> None:
-    house.server.refuse_new()
-    assert await health(house, "live") == (200, "ok\n")
-    assert await health(house, "ready") == (503, "the gateway restarts\n")
+async def test_a_gateway_that_drains_is_live_and_takes_nobody(stack: Stack) -> None:
+    stack.server.refuse_new()
+    assert await health(stack, "live") == (200, "ok\n")
+    assert await health(stack, "ready") == (503, "the gateway restarts\n")
 
 
 async def test_a_full_gateway_is_not_ready(database: Database, temporal: Temporal) -> None:
-    async with House(database, temporal, max_connections=1) as house, house.station() as station:
+    async with Stack(database, temporal, max_connections=1) as stack, stack.station() as station:
         await station.boot()
-        assert await health(house, "live") == (200, "ok\n")
-        assert await health(house, "ready") == (503, "too many connections\n")
+        assert await health(stack, "live") == (200, "ok\n")
+        assert await health(stack, "ready") == (503, "too many connections\n")
 
 
 async def test_a_gateway_without_its_database_is_live_and_not_ready(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def unreachable() -> None:
         raise UnreachableError("no database")
 
-    monkeypatch.setattr(house.database, "ping", unreachable)
-    assert await health(house, "live") == (200, "ok\n")
-    assert await health(house, "ready") == (503, "the database does not answer\n")
+    monkeypatch.setattr(stack.database, "ping", unreachable)
+    assert await health(stack, "live") == (200, "ok\n")
+    assert await health(stack, "ready") == (503, "the database does not answer\n")

@@ -35,7 +35,7 @@ from tests.gateway.attacks import (
     is_answered,
 )
 from tests.gateway.garbage import GARBAGE, Garbage
-from tests.gateway.house import House, Temporal, until
+from tests.gateway.stack import Stack, Temporal, until
 from tests.gateway.station import Station
 from workflows.messages import ReserveStatus, Terms
 
@@ -50,15 +50,15 @@ MOST_LINES = 600  # of log that one attack may cause
 class Neighbour:
     """A well-behaved charger of the same gateway; `slowest` is its slowest reservation, in seconds."""
 
-    def __init__(self, house: House, station: Station) -> None:
+    def __init__(self, stack: Stack, station: Station) -> None:
         self.slowest = 0.0
-        self._house = house
+        self._stack = stack
         self._station = station
 
     async def is_reserved(self) -> None:
         """A ReserveNow goes out and comes back."""
         asked_at = time.monotonic()
-        session = await self._house.session(NEIGHBOUR)
+        session = await self._stack.session(NEIGHBOUR)
         terms = Terms(port_id=1, port_number=1, expires_at=datetime.now(UTC), id_tag="GOOD")
         asking = asyncio.create_task(
             session.reserve_now(
@@ -98,7 +98,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def stack(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """One gateway for all that is thrown at it; it takes everyone in, and waits less long for the slow."""
     file = shutil.copy(migrated_file, tmp_path_factory.mktemp("hostile") / "berth.db")
     with pytest.MonkeyPatch.context() as patch:
@@ -109,27 +109,27 @@ async def house(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -
         patch.setattr(server, "_CLOSE_TIMEOUT", 1.0)
         async with (
             await Database.open(f"sqlite+aiosqlite:///{file}") as database,
-            House(database, Temporal(), boot_wait=0.1, ocpp_ping_interval=2, max_connections=200) as house,
+            Stack(database, Temporal(), boot_wait=0.1, ocpp_ping_interval=2, max_connections=200) as stack,
         ):
             await database.chargers.add(NewCharger("CP-1", ports=[NewPort(1), NewPort(2)]))
             await database.chargers.add(NewCharger(GUARDED, password="0123456789abcdef0123"))
-            background = [asyncio.create_task(house.messages.run()), asyncio.create_task(_beat(house))]
-            yield house
+            background = [asyncio.create_task(stack.messages.run()), asyncio.create_task(_beat(stack))]
+            yield stack
             for task in background:
                 task.cancel()
 
 
-async def _beat(house: House) -> None:
+async def _beat(stack: Stack) -> None:
     while True:
-        await house.database.links.heartbeat(house.incarnation)
+        await stack.database.links.heartbeat(stack.incarnation)
         await asyncio.sleep(3)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def neighbour(house: House) -> AsyncIterator[Neighbour]:
-    async with house.station(identity=NEIGHBOUR) as station:
+async def neighbour(stack: Stack) -> AsyncIterator[Neighbour]:
+    async with stack.station(identity=NEIGHBOUR) as station:
         await station.boot()
-        yield Neighbour(house, station)
+        yield Neighbour(stack, station)
 
 
 @pytest_asyncio.fixture(loop_scope="module", autouse=True)
@@ -181,42 +181,42 @@ sent = (
 )
 @given(version=st.sampled_from(["1.6", "2.0.1"]), frames=st.lists(sent, min_size=1, max_size=12))
 async def test_whatever_is_sent_the_talk_goes_on(
-    house: House, neighbour: Neighbour, version: str, frames: list[str | bytes]
+    stack: Stack, neighbour: Neighbour, version: str, frames: list[str | bytes]
 ) -> None:
-    async with attacker(house, version) as socket:
+    async with attacker(stack, version) as socket:
         for frame in frames:
             await socket.send(frame)
         await is_answered(socket)
-    await house.messages.flush()
+    await stack.messages.flush()
 
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 @pytest.mark.parametrize("garbage", GARBAGE, ids=lambda garbage: garbage.sentence)
 async def test_garbage_is_answered_as_it_should_be_and_the_talk_goes_on(
-    house: House, neighbour: Neighbour, version: str, garbage: Garbage
+    stack: Stack, neighbour: Neighbour, version: str, garbage: Garbage
 ) -> None:
-    async with attacker(house, version) as socket:
+    async with attacker(stack, version) as socket:
         await socket.send(garbage.sent)
         await socket.send(json.dumps([2, "after", "Heartbeat", {}]))
         answers = await frames_until(socket, "after")
     expected = garbage.answer_in(version)
     assert [answer[: len(expected)] for answer in answers] == ([expected] if expected else [])
-    await house.messages.flush()
+    await stack.messages.flush()
     await neighbour.is_reserved()
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__.replace("_", " "))
 async def test_under_attack_the_neighbour_lives_on(
-    house: House, neighbour: Neighbour, attack: Attack
+    stack: Stack, neighbour: Neighbour, attack: Attack
 ) -> None:
     async with neighbour.living_on():
-        await attack(house)
-    await house.messages.flush()
-    await until(lambda: len(house.registry) <= 1, within=30)  # only the neighbour is left
+        await attack(stack)
+    await stack.messages.flush()
+    await until(lambda: len(stack.registry) <= 1, within=30)  # only the neighbour is left
 
 
-async def test_an_answer_to_another_chargers_call_answers_nothing(house: House) -> None:
-    async with asked(house) as (station, session), house.station(identity="THIEF") as thief:
+async def test_an_answer_to_another_chargers_call_answers_nothing(stack: Stack) -> None:
+    async with asked(stack) as (station, session), stack.station(identity="THIEF") as thief:
         await thief.boot()
         reserving = asked_to_reserve(session)
         message_id, _ = await station.asked("ReserveNow")

@@ -21,7 +21,7 @@ from tests.gateway.attacks import (
     is_answered,
     wire,
 )
-from tests.gateway.house import until
+from tests.gateway.stack import until
 from tests.servers import need
 
 MB = 1_000_000

@@ -13,9 +13,9 @@ from sqlalchemy import make_url
 from berth.database import Charger, Database, EventSubscription, LoggedMessage
 from berth.database.connections import Connections, connect
 from berth.database.tables import gateways, idempotency, messages
-from gateway.housekeeping import keep_house, sweep
+from gateway.housekeeping import run_housekeeping, sweep
 from tests.database.time_passes import age
-from tests.gateway.house import eventually
+from tests.gateway.stack import eventually
 
 HASH = "0" * 64
 
@@ -97,7 +97,7 @@ async def test_one_that_fails_does_not_keep_the_others(
 
 
 async def test_it_is_done_again_and_again(database: Database, connections: Connections, old: None) -> None:
-    keeping = asyncio.create_task(keep_house(database, every=0.01, first_after=0.01))
+    keeping = asyncio.create_task(run_housekeeping(database, every=0.01, first_after=0.01))
 
     async def is_empty() -> bool:
         return set((await counts(connections)).values()) == {0}

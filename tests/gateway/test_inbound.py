@@ -15,7 +15,7 @@ from gateway.charger_events import Outbox
 from gateway.ocpp_schemas import Version
 from gateway.reports import ChargerReports
 from gateway.server import DIALECTS
-from tests.gateway.house import House, Temporal, eventually, until
+from tests.gateway.stack import Stack, Temporal, eventually, until
 from tests.gateway.station import Payload, Station
 
 WIRE = Path(__file__).parent.parent / "data" / "wire"
@@ -70,9 +70,9 @@ json_values = st.recursive(
 
 @pytest.mark.parametrize(("version", "action"), ACTIONS)
 async def test_every_action_is_answered_as_its_schema_says(
-    house: House, version: Version, action: str
+    stack: Stack, version: Version, action: str
 ) -> None:
-    async with house.station(version) as station:
+    async with stack.station(version) as station:
         for payload in [REQUESTS.get((version, action), {}), *RUBBISH]:
             answer = await station.call(action, payload)
             assert schemas.faults(version, action, "response", answer) == []
@@ -96,11 +96,11 @@ odd_calls = st.sampled_from(ACTIONS).flatmap(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(call=odd_calls)
 async def test_no_payload_makes_a_handler_fail(
-    house: House, charger: Charger, call: tuple[Version, str, Payload]
+    stack: Stack, charger: Charger, call: tuple[Version, str, Payload]
 ) -> None:
     version, action, payload = call
-    outbox = Outbox(charger.id, 1, house.database, house.deliverer.wake)
-    reports = ChargerReports(charger, house.database, house.settings, outbox)
+    outbox = Outbox(charger.id, 1, stack.database, stack.event_dispatcher.wake)
+    reports = ChargerReports(charger, stack.database, stack.settings, outbox)
     answer = await DIALECTS[f"ocpp{version}"].routes[action](reports, payload)
     assert schemas.faults(version, action, "response", answer) == []
 
@@ -120,42 +120,42 @@ async def test_no_payload_makes_a_handler_fail(
         '[4,"nobody"]',
     ],
 )
-async def test_a_malformed_frame_does_not_end_the_conversation(house: House, version: str, text: str) -> None:
-    async with house.station(version) as station:
+async def test_a_malformed_frame_does_not_end_the_conversation(stack: Stack, version: str, text: str) -> None:
+    async with stack.station(version) as station:
         await station.socket.send(text)
         await station.call("Heartbeat")
 
 
 @pytest.mark.parametrize(("version", "code"), [("1.6", "FormationViolation"), ("2.0.1", "FormatViolation")])
 async def test_a_call_without_a_payload_object_gets_the_versions_own_code(
-    house: House, version: str, code: str
+    stack: Stack, version: str, code: str
 ) -> None:
-    async with house.station(version) as station:
+    async with stack.station(version) as station:
         frame = await station.ask("Heartbeat", [], "odd")
     assert frame[:3] == [4, "odd", code]
 
 
-async def test_a_201_station_hears_of_an_unreadable_message_id(house: House) -> None:
-    async with house.station("2.0.1") as station:
+async def test_a_201_station_hears_of_an_unreadable_message_id(stack: Stack) -> None:
+    async with stack.station("2.0.1") as station:
         answer = station.expect("-1")
         await station.socket.send('[2,null,"Heartbeat",{}]')
         assert (await answer)[:3] == [4, "-1", "RpcFrameworkError"]
 
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
-async def test_an_unknown_action_is_not_implemented(house: House, version: str) -> None:
-    async with house.station(version) as station:
+async def test_an_unknown_action_is_not_implemented(stack: Stack, version: str) -> None:
+    async with stack.station(version) as station:
         assert (await station.ask("Sing", {}))[2] == "NotImplemented"
         assert (await station.ask("../../secret", {}))[2] == "NotImplemented"
 
 
-async def test_a_numeric_message_id_comes_back_as_a_number(house: House) -> None:
-    async with house.station() as station:
+async def test_a_numeric_message_id_comes_back_as_a_number(stack: Stack) -> None:
+    async with stack.station() as station:
         assert (await station.ask("Heartbeat", {}, 17))[:2] == [3, 17]
 
 
-async def test_answers_keep_the_order_of_the_calls(house: House) -> None:
-    async with house.station() as station:
+async def test_answers_keep_the_order_of_the_calls(stack: Stack) -> None:
+    async with stack.station() as station:
         answers = [await station.send_call("Heartbeat", {}) for _ in range(200)]
         done: list[int] = []
         for number, answer in enumerate(answers):
@@ -167,28 +167,28 @@ async def test_answers_keep_the_order_of_the_calls(house: House) -> None:
 
 
 @pytest.mark.parametrize("file", sorted(WIRE.glob("*.jsonl")), ids=lambda file: file.stem)
-async def test_every_call_of_captured_chargers_is_answered(house: House, file: Path) -> None:
+async def test_every_call_of_captured_chargers_is_answered(stack: Stack, file: Path) -> None:
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     calls = [line["frame"] for line in lines if line["kind"] == "rx" and line["frame"][0] == 2]
     version = next(line["ver"] for line in lines if line["kind"] == "rx")
-    async with house.station(version) as station:
+    async with stack.station(version) as station:
         for _, message_id, action, payload in calls:
             answer = await station.ask(action, payload, message_id)
             assert answer[:2] == [3, message_id]
             assert schemas.faults(version, action, "response", answer[2]) == []
 
 
-async def test_a_boot_leaves_its_facts_in_the_database(house: House) -> None:
-    async with house.station("2.0.1") as station:
+async def test_a_boot_leaves_its_facts_in_the_database(stack: Stack) -> None:
+    async with stack.station("2.0.1") as station:
         await station.call("BootNotification", REQUESTS["2.0.1", "BootNotification"])
-    charger = await house.database.chargers.by_identity("CP-1")
+    charger = await stack.database.chargers.by_identity("CP-1")
     assert charger is not None
     assert (charger.manufacturer, charger.model, charger.serial_number) == ("V", "M", "S")
 
 
-async def test_a_repeated_start_gets_the_same_transaction_id(house: House) -> None:
+async def test_a_repeated_start_gets_the_same_transaction_id(stack: Stack) -> None:
     start = REQUESTS["1.6", "StartTransaction"]
-    async with house.station() as station:
+    async with stack.station() as station:
         first = await station.call("StartTransaction", start)
         again = await station.call("StartTransaction", start)
         other = await station.call("StartTransaction", start | {"meterStart": 9})
@@ -196,42 +196,42 @@ async def test_a_repeated_start_gets_the_same_transaction_id(house: House) -> No
     assert other["transactionId"] != first["transactionId"]
 
 
-async def test_a_transaction_runs_from_its_start_to_its_stop(house: House) -> None:
-    async with house.station() as station:
+async def test_a_transaction_runs_from_its_start_to_its_stop(stack: Stack) -> None:
+    async with stack.station() as station:
         started = await station.call("StartTransaction", REQUESTS["1.6", "StartTransaction"])
-        charger = await house.database.chargers.by_identity("CP-1")
+        charger = await stack.database.chargers.by_identity("CP-1")
         assert charger is not None
-        assert (await house.database.transactions.current(charger.id))[1].id == started["transactionId"]
+        assert (await stack.database.transactions.current(charger.id))[1].id == started["transactionId"]
         await station.call(
             "StopTransaction", {"transactionId": started["transactionId"], "meterStop": 5, "timestamp": TIME}
         )
-    assert await house.database.transactions.current(charger.id) == {}
+    assert await stack.database.transactions.current(charger.id) == {}
 
 
-async def test_an_unchanged_status_is_written_once(house: House) -> None:
-    async with house.station() as station:
+async def test_an_unchanged_status_is_written_once(stack: Stack) -> None:
+    async with stack.station() as station:
         await station.call("StatusNotification", STATUS_16)
-        charger = await house.database.chargers.by_identity("CP-1")
+        charger = await stack.database.chargers.by_identity("CP-1")
         await station.call("StatusNotification", STATUS_16)
-        again = await house.database.chargers.by_identity("CP-1")
+        again = await stack.database.chargers.by_identity("CP-1")
     assert charger is not None
     assert again is not None
     assert charger.ports[0].status_at == again.ports[0].status_at
 
 
-async def test_a_status_repeated_on_the_next_socket_is_not_written_again(house: House) -> None:
+async def test_a_status_repeated_on_the_next_socket_is_not_written_again(stack: Stack) -> None:
     seen = []
     for word in ("Available", "Available", "Faulted"):
-        async with house.station() as station:
+        async with stack.station() as station:
             await station.call("StatusNotification", STATUS_16 | {"status": word})
-        charger = await house.database.chargers.by_identity("CP-1")
+        charger = await stack.database.chargers.by_identity("CP-1")
         assert charger is not None
         seen.append((charger.ports[0].status, charger.ports[0].status_at))
     assert seen[0] == seen[1]
     assert seen[2][0] == "Faulted"
 
 
-async def test_both_kinds_of_201_status_mean_the_same(house: House) -> None:
+async def test_both_kinds_of_201_status_mean_the_same(stack: Stack) -> None:
     def reported(evse_id: int, status: str) -> Payload:
         return {
             "generatedAt": TIME,
@@ -249,11 +249,11 @@ async def test_both_kinds_of_201_status_mean_the_same(house: House) -> None:
             ],
         }
 
-    async with house.station("2.0.1") as station:
+    async with stack.station("2.0.1") as station:
         await station.call("StatusNotification", REQUESTS["2.0.1", "StatusNotification"])
         await station.call("NotifyEvent", reported(1, "Reserved"))
         await station.call("NotifyEvent", reported(2, "Occupied"))
-    charger = await house.database.chargers.by_identity("CP-1")
+    charger = await stack.database.chargers.by_identity("CP-1")
     assert charger is not None
     assert [port.status for port in charger.ports] == ["Reserved", "Occupied"]
 
@@ -270,11 +270,11 @@ async def authorized(station: Station, id_tag: str) -> Payload:
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 async def test_a_listed_member_of_a_reservations_group_is_told_to_charger_and_workflow(
-    house: House, charger: Charger, temporal: Temporal, version: str
+    stack: Stack, charger: Charger, temporal: Temporal, version: str
 ) -> None:
-    await house.database.tokens.put(Token("MEMBER", "FLEET"))
-    row = await house.subscribe(charger.id, id_tag="Driver", parent_id_tag="Fleet")
-    async with house.station(version) as station:
+    await stack.database.tokens.put(Token("MEMBER", "FLEET"))
+    row = await stack.subscribe(charger.id, id_tag="Driver", parent_id_tag="Fleet")
+    async with stack.station(version) as station:
         # In the reservation's own spelling: some chargers compare it case by case.
         assert await authorized(station, "member") == {"status": "Accepted", "group": "Fleet"}
         if version == "1.6":
@@ -301,14 +301,14 @@ async def test_tokens_are_judged_by_reservation_list_and_setting(
     await database.tokens.put(Token("BLOCKED", None, "Blocked"))
     await database.tokens.put(Token("EXPIRED", None, "Expired"))
     async with (
-        House(database, temporal, unknown_tokens="refuse") as house,
-        house.station(version) as station,
+        Stack(database, temporal, unknown_tokens="refuse") as stack,
+        stack.station(version) as station,
     ):
         await station.boot()
         charger = await database.chargers.by_identity("CP-1")
         assert charger is not None
         for number, id_tag in enumerate(["Mine", "LISTED", "BLOCKED", "EXPIRED"], start=1):
-            await house.subscribe(charger.id, reservation_id=number, id_tag=id_tag, parent_id_tag="HOME")
+            await stack.subscribe(charger.id, reservation_id=number, id_tag=id_tag, parent_id_tag="HOME")
         assert await authorized(station, "mINE") == {"status": "Accepted", "group": "HOME"}
         assert await authorized(station, "listed") == {"status": "Accepted", "group": "FLEET"}
         assert (await authorized(station, "BLOCKED"))["status"] == "Blocked"
@@ -316,52 +316,52 @@ async def test_tokens_are_judged_by_reservation_list_and_setting(
         assert await authorized(station, "STRANGER") == {"status": "Invalid", "group": None}
 
 
-async def test_a_listed_token_without_a_reservation_is_as_the_list_says(house: House) -> None:
-    await house.database.tokens.put(Token("EXPIRED", None, "Expired"))
-    async with house.station() as station:
+async def test_a_listed_token_without_a_reservation_is_as_the_list_says(stack: Stack) -> None:
+    await stack.database.tokens.put(Token("EXPIRED", None, "Expired"))
+    async with stack.station() as station:
         assert (await authorized(station, "EXPIRED"))["status"] == "Expired"
         assert (await authorized(station, "STRANGER"))["status"] == "Accepted"
 
 
-async def test_nobody_needs_no_authorization_on_201(house: House) -> None:
-    async with house.station("2.0.1") as station:
+async def test_nobody_needs_no_authorization_on_201(stack: Stack) -> None:
+    async with stack.station("2.0.1") as station:
         answer = await station.call("Authorize", {"idToken": {"idToken": "", "type": "NoAuthorization"}})
     assert answer["idTokenInfo"] == {"status": "Accepted"}
 
 
-async def test_a_parent_too_long_for_16_is_left_out(house: House) -> None:
-    await house.database.tokens.put(Token("ABC", "x" * 30))
-    async with house.station() as station:
+async def test_a_parent_too_long_for_16_is_left_out(stack: Stack) -> None:
+    await stack.database.tokens.put(Token("ABC", "x" * 30))
+    async with stack.station() as station:
         assert await authorized(station, "ABC") == {"status": "Accepted", "group": None}
 
 
-async def test_only_a_failing_database_gives_an_internal_error(house: House) -> None:
-    async with house.station() as station:
+async def test_only_a_failing_database_gives_an_internal_error(stack: Stack) -> None:
+    async with stack.station() as station:
         await station.boot()
-        await house.session()
-        await house.database.close()
+        await stack.session()
+        await stack.database.close()
         assert (await station.ask("StatusNotification", STATUS_16))[2] == "InternalError"
         await station.call("Heartbeat")
         await station.call("MeterValues", {"connectorId": 1, "meterValue": []})
 
 
-async def test_a_charger_that_reports_absurd_ports_fills_no_table(house: House) -> None:
-    async with house.station(identity="NEW") as station:
+async def test_a_charger_that_reports_absurd_ports_fills_no_table(stack: Stack) -> None:
+    async with stack.station(identity="NEW") as station:
         for number in (-1, 100, 2**31, "many"):
             await station.call("StatusNotification", STATUS_16 | {"connectorId": number})
-    charger = await house.database.chargers.by_identity("NEW")
+    charger = await stack.database.chargers.by_identity("NEW")
     assert charger is not None
     assert charger.ports == ()
 
 
-async def test_every_exchange_is_in_the_message_log_without_secrets(house: House) -> None:
-    async with house.station("2.0.1") as station:
+async def test_every_exchange_is_in_the_message_log_without_secrets(stack: Stack) -> None:
+    async with stack.station("2.0.1") as station:
         await station.call("Authorize", {"idToken": {"idToken": "1234", "type": "KeyCode"}})
         await station.call("Heartbeat")
 
     async def written() -> Any:
-        await house.messages.flush()
-        return await house.database.messages.query()
+        await stack.messages.flush()
+        return await stack.database.messages.query()
 
     heartbeat, authorize = await eventually(written)
     assert (heartbeat.message_type, authorize.message_type) == ("Heartbeat", "Authorize")

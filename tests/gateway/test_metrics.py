@@ -15,7 +15,7 @@ from berth.database import Charger, Database, NewCharger
 from gateway.backlog import tell_backlog
 from gateway.call_log import MessageLog
 from tests.gateway.commands import Commands
-from tests.gateway.house import House, Temporal, until
+from tests.gateway.stack import Stack, Temporal, until
 from tests.gateway.station import basic
 from tests.gateway.test_message_log import Table, exchange
 from tests.scraped import Moves
@@ -30,11 +30,11 @@ def moved() -> Moves:
     return Moves()
 
 
-async def test_an_answered_call_is_counted_and_timed(house: House, charger: Charger, moved: Moves) -> None:
-    async with house.station() as station:
+async def test_an_answered_call_is_counted_and_timed(stack: Stack, charger: Charger, moved: Moves) -> None:
+    async with stack.station() as station:
         await station.boot()
-        await house.session()
-        reserving = asyncio.create_task(Commands(house, charger).reserve())
+        await stack.session()
+        reserving = asyncio.create_task(Commands(stack, charger).reserve())
         message_id, _ = await station.asked("ReserveNow")
         await station.answer(message_id, {"status": "Occupied"})
         await reserving
@@ -43,34 +43,34 @@ async def test_an_answered_call_is_counted_and_timed(house: House, charger: Char
     assert 0 < moved(f"{DURATION}_sum", action="ReserveNow") < 10
 
 
-async def test_a_call_error_is_an_outcome_of_its_own(house: House, charger: Charger, moved: Moves) -> None:
-    async with house.station() as station:
+async def test_a_call_error_is_an_outcome_of_its_own(stack: Stack, charger: Charger, moved: Moves) -> None:
+    async with stack.station() as station:
         await station.boot()
-        await house.session()
-        reserving = asyncio.create_task(Commands(house, charger).reserve())
+        await stack.session()
+        reserving = asyncio.create_task(Commands(stack, charger).reserve())
         message_id, _ = await station.asked("ReserveNow")
         await station.socket.send(f'[4,"{message_id}","NotSupported","",{{}}]')
         await reserving
     assert moved(TO, action="ReserveNow", outcome="call_error") == 1
 
 
-async def test_silence_is_counted_and_not_timed(house: House, charger: Charger, moved: Moves) -> None:
-    async with house.station() as station:
+async def test_silence_is_counted_and_not_timed(stack: Stack, charger: Charger, moved: Moves) -> None:
+    async with stack.station() as station:
         await station.boot()
-        await house.session()
+        await stack.session()
         with pytest.raises(ApplicationError):
-            await Commands(house, charger).cancel(call_timeout=timedelta(milliseconds=20))
+            await Commands(stack, charger).cancel(call_timeout=timedelta(milliseconds=20))
     assert moved(TO, action="CancelReservation", outcome="timeout") == 1
     assert moved(f"{DURATION}_count", action="CancelReservation") == 0
 
 
 async def test_a_socket_that_dies_under_a_call_is_counted(
-    house: House, charger: Charger, moved: Moves
+    stack: Stack, charger: Charger, moved: Moves
 ) -> None:
-    async with house.station() as station:
+    async with stack.station() as station:
         await station.boot()
-        await house.session()
-        cancelling = asyncio.create_task(Commands(house, charger).cancel())
+        await stack.session()
+        cancelling = asyncio.create_task(Commands(stack, charger).cancel())
         await station.asked("CancelReservation")
         await station.socket.close()
         with pytest.raises(ApplicationError):
@@ -79,12 +79,12 @@ async def test_a_socket_that_dies_under_a_call_is_counted(
 
 
 async def test_what_cannot_be_written_in_time_is_not_sent(
-    house: House, charger: Charger, moved: Moves
+    stack: Stack, charger: Charger, moved: Moves
 ) -> None:
-    async with house.station() as station:
+    async with stack.station() as station:
         await station.boot()
-        await house.session()
-        commands = Commands(house, charger)
+        await stack.session()
+        commands = Commands(stack, charger)
         first = asyncio.create_task(commands.cancel())
         message_id, _ = await station.asked("CancelReservation")
         with pytest.raises(ApplicationError):
@@ -97,24 +97,24 @@ async def test_what_cannot_be_written_in_time_is_not_sent(
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 async def test_a_charger_that_makes_up_actions_makes_no_series(
-    house: House, moved: Moves, version: str
+    stack: Stack, moved: Moves, version: str
 ) -> None:
-    async with house.station(version) as station:
+    async with stack.station(version) as station:
         await station.boot()
         await station.call("Heartbeat")
         for number in range(60):
             await station.ask(f"Sing{number}", {})
-    await until(lambda: len(house.registry) == 0)
+    await until(lambda: len(stack.registry) == 0)
     assert moved(FROM, action="Heartbeat", outcome="answered") == 1
     assert moved(FROM, action="other", outcome="NotImplemented") == 60
     labels = {dict(series)["action"] for series in moved.new_series(FROM)}
     assert labels <= {"BootNotification", "Heartbeat", "other"}
 
 
-async def refused(house: House, identity: str, version: str = "ocpp1.6", password: bytes = b"") -> None:
+async def refused(stack: Stack, identity: str, version: str = "ocpp1.6", password: bytes = b"") -> None:
     headers = basic(identity, password) if password else None
     with pytest.raises(InvalidStatus):
-        await connect(house.url(identity), subprotocols=[Subprotocol(version)], additional_headers=headers)
+        await connect(stack.url(identity), subprotocols=[Subprotocol(version)], additional_headers=headers)
 
 
 async def test_each_reason_to_refuse_a_handshake_has_its_count(
@@ -122,14 +122,14 @@ async def test_each_reason_to_refuse_a_handshake_has_its_count(
 ) -> None:
     await database.chargers.add(NewCharger("OPEN"))
     await database.chargers.add(NewCharger("SHUT", password="0123456789abcdef0123"))
-    async with House(database, temporal, unknown_chargers="refuse", open_chargers=False) as house:
-        await refused(house, "NOBODY")
-        await refused(house, "x" * 49)
-        await refused(house, "OPEN")
-        await refused(house, "SHUT", password=b"wrong")
-        await refused(house, "SHUT", version="ocpp1.5")
-        house.server.refuse_new()
-        await refused(house, "SHUT")
+    async with Stack(database, temporal, unknown_chargers="refuse", open_chargers=False) as stack:
+        await refused(stack, "NOBODY")
+        await refused(stack, "x" * 49)
+        await refused(stack, "OPEN")
+        await refused(stack, "SHUT", password=b"wrong")
+        await refused(stack, "SHUT", version="ocpp1.5")
+        stack.server.refuse_new()
+        await refused(stack, "SHUT")
     for reason in (
         "unknown_charger",
         "no_identity",

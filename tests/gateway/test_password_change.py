@@ -12,7 +12,7 @@ from websockets.typing import Subprotocol
 
 from berth.database import Charger, Database
 from tests.gateway.commands import Commands
-from tests.gateway.house import House, Temporal
+from tests.gateway.stack import Stack, Temporal
 from tests.gateway.station import Payload, Station, basic
 from workflows.messages import ChangePasswordResult, InDoubtDetail, PasswordStatus
 
@@ -23,8 +23,8 @@ VERSIONS = pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 class Change:
     """One charger with its old password, and a change of it that waits for the charger's answer."""
 
-    def __init__(self, house: House, version: str, station: Station, asked: asyncio.Task[Any]) -> None:
-        self._house = house
+    def __init__(self, stack: Stack, version: str, station: Station, asked: asyncio.Task[Any]) -> None:
+        self._stack = stack
         self._version = version
         self.station = station
         self.asked = asked
@@ -34,12 +34,12 @@ class Change:
 
     @classmethod
     async def begin(
-        cls, house: House, charger: Charger, version: str, station: Station, **ways: Any
+        cls, stack: Stack, charger: Charger, version: str, station: Station, **ways: Any
     ) -> "Change":
         await station.boot()
-        await house.session()
-        asked = asyncio.create_task(Commands(house, charger).change_password(**ways))
-        change = cls(house, version, station, asked)
+        await stack.session()
+        asked = asyncio.create_task(Commands(stack, charger).change_password(**ways))
+        change = cls(stack, version, station, asked)
         if version == "1.6":
             change.message_id, payload = await station.asked("ChangeConfiguration")
             assert payload["key"] == "AuthorizationKey"
@@ -63,7 +63,7 @@ class Change:
         return result
 
     async def opens(self, password: bytes | None) -> bool:
-        return await opens(self._house, self._version, password)
+        return await opens(self._stack, self._version, password)
 
 
 def answer_of(version: str, status: str, **more: Any) -> Payload:
@@ -78,11 +78,11 @@ def answer_of(version: str, status: str, **more: Any) -> Payload:
     return {"setVariableResult": [result]}
 
 
-async def opens(house: House, version: str, password: bytes | None) -> bool:
+async def opens(stack: Stack, version: str, password: bytes | None) -> bool:
     headers = None if password is None else basic("CP-1", password)
     offer = [Subprotocol(f"ocpp{version}")]
     try:
-        async with connect(house.url(), subprotocols=offer, additional_headers=headers):
+        async with connect(stack.url(), subprotocols=offer, additional_headers=headers):
             return True
     except InvalidStatus as refusal:
         if refusal.response.status_code == 401:
@@ -99,10 +99,10 @@ async def charger(database: Database, charger: Charger) -> Charger:
 
 @VERSIONS
 async def test_accepted_the_old_one_opens_until_the_new_one_was_used(
-    house: House, charger: Charger, version: str
+    stack: Stack, charger: Charger, version: str
 ) -> None:
-    async with Station(house.url(), f"ocpp{version}", basic("CP-1", OLD)) as station:
-        change = await Change.begin(house, charger, version, station)
+    async with Station(stack.url(), f"ocpp{version}", basic("CP-1", OLD)) as station:
+        change = await Change.begin(stack, charger, version, station)
         assert len(change.password) == 20
         assert await change.answer("Accepted") == ChangePasswordResult(status=PasswordStatus.ACCEPTED)
     assert await change.opens(OLD), "it may not use the new one yet"
@@ -116,9 +116,9 @@ async def test_accepted_the_old_one_opens_until_the_new_one_was_used(
 
 
 @VERSIONS
-async def test_after_the_next_restart_is_accepted_too(house: House, charger: Charger, version: str) -> None:
-    async with Station(house.url(), f"ocpp{version}", basic("CP-1", OLD)) as station:
-        change = await Change.begin(house, charger, version, station)
+async def test_after_the_next_restart_is_accepted_too(stack: Stack, charger: Charger, version: str) -> None:
+    async with Station(stack.url(), f"ocpp{version}", basic("CP-1", OLD)) as station:
+        change = await Change.begin(stack, charger, version, station)
         result = await change.answer("RebootRequired")
     assert result.status is PasswordStatus.REBOOT_REQUIRED
     assert await change.opens(OLD)
@@ -136,19 +136,19 @@ async def test_after_the_next_restart_is_accepted_too(house: House, charger: Cha
     ],
 )
 async def test_refused_the_new_one_opens_nothing(
-    house: House, charger: Charger, version: str, status: str, more: Payload, reason: str
+    stack: Stack, charger: Charger, version: str, status: str, more: Payload, reason: str
 ) -> None:
-    async with Station(house.url(), f"ocpp{version}", basic("CP-1", OLD)) as station:
-        change = await Change.begin(house, charger, version, station)
+    async with Station(stack.url(), f"ocpp{version}", basic("CP-1", OLD)) as station:
+        change = await Change.begin(stack, charger, version, station)
         result = await change.answer(status, **more)
     assert result == ChangePasswordResult(status=PasswordStatus.REJECTED, reason=reason)
     assert not await change.opens(change.password)
     assert await change.opens(OLD)
 
 
-async def test_a_call_error_is_a_refusal(house: House, charger: Charger) -> None:
-    async with Station(house.url(), "ocpp1.6", basic("CP-1", OLD)) as station:
-        change = await Change.begin(house, charger, "1.6", station)
+async def test_a_call_error_is_a_refusal(stack: Stack, charger: Charger) -> None:
+    async with Station(stack.url(), "ocpp1.6", basic("CP-1", OLD)) as station:
+        change = await Change.begin(stack, charger, "1.6", station)
         await station.refuse(change.message_id, "NotImplemented")
         result = await change.asked
     assert result == ChangePasswordResult(status=PasswordStatus.REJECTED, reason="OcppError:NotImplemented")
@@ -158,10 +158,10 @@ async def test_a_call_error_is_a_refusal(house: House, charger: Charger) -> None
 @VERSIONS
 @pytest.mark.parametrize("has_it", [True, False])
 async def test_in_doubt_both_open_until_the_new_one_was_used(
-    house: House, charger: Charger, version: str, has_it: bool
+    stack: Stack, charger: Charger, version: str, has_it: bool
 ) -> None:
-    async with Station(house.url(), f"ocpp{version}", basic("CP-1", OLD)) as station:
-        change = await Change.begin(house, charger, version, station)
+    async with Station(stack.url(), f"ocpp{version}", basic("CP-1", OLD)) as station:
+        change = await Change.begin(stack, charger, version, station)
     with pytest.raises(ApplicationError) as failure:
         await change.asked
     assert isinstance(failure.value.details[0], InDoubtDetail)
@@ -173,21 +173,21 @@ async def test_in_doubt_both_open_until_the_new_one_was_used(
         assert await change.opens(OLD), "for as long as it has no other"
 
 
-async def test_an_answer_that_says_nothing_leaves_it_in_doubt(house: House, charger: Charger) -> None:
-    async with Station(house.url(), "ocpp2.0.1", basic("CP-1", OLD)) as station:
-        change = await Change.begin(house, charger, "2.0.1", station)
+async def test_an_answer_that_says_nothing_leaves_it_in_doubt(stack: Stack, charger: Charger) -> None:
+    async with Station(stack.url(), "ocpp2.0.1", basic("CP-1", OLD)) as station:
+        change = await Change.begin(stack, charger, "2.0.1", station)
         await station.answer(change.message_id, {"setVariableResult": []})
         assert await change.asked == ChangePasswordResult(reason="InvalidResponse")
     assert await change.opens(change.password)
 
 
 async def test_a_second_change_in_doubt_does_not_shut_out_who_took_the_first(
-    house: House, charger: Charger
+    stack: Stack, charger: Charger
 ) -> None:
-    async with Station(house.url(), "ocpp1.6", basic("CP-1", OLD)) as station:
-        first = await Change.begin(house, charger, "1.6", station)
+    async with Station(stack.url(), "ocpp1.6", basic("CP-1", OLD)) as station:
+        first = await Change.begin(stack, charger, "1.6", station)
         await first.answer("Accepted")
-        second = await Change.begin(house, charger, "1.6", station)
+        second = await Change.begin(stack, charger, "1.6", station)
     with pytest.raises(ApplicationError):
         await second.asked
     assert await first.opens(first.password)
@@ -197,10 +197,10 @@ async def test_a_second_change_in_doubt_does_not_shut_out_who_took_the_first(
 
 
 async def test_a_frame_that_did_not_go_out_leaves_nothing_behind(
-    house: House, charger: Charger, database: Database
+    stack: Stack, charger: Charger, database: Database
 ) -> None:
     with pytest.raises(ApplicationError):
-        await Commands(house, charger).change_password()
+        await Commands(stack, charger).change_password()
     found = await database.chargers.by_id(charger.id)
     assert found is not None
     assert not found.has_newer_password
@@ -210,9 +210,9 @@ async def test_a_charger_without_a_password_gets_its_first_one(
     database: Database, temporal: Temporal, charger: Charger
 ) -> None:
     await database.chargers.update(charger.id, password=None)
-    async with House(database, temporal) as house:
-        async with house.station() as station:
-            change = await Change.begin(house, charger, "1.6", station)
+    async with Stack(database, temporal) as stack:
+        async with stack.station() as station:
+            change = await Change.begin(stack, charger, "1.6", station)
             await change.answer("Accepted")
         assert await change.opens(None), "it may come as it came before"
         assert await change.opens(b"of another back end")
@@ -223,17 +223,17 @@ async def test_a_charger_without_a_password_gets_its_first_one(
 
 @VERSIONS
 async def test_the_new_password_stands_in_no_log(
-    house: House, charger: Charger, database: Database, version: str
+    stack: Stack, charger: Charger, database: Database, version: str
 ) -> None:
     with capture_logs() as logs:
-        async with Station(house.url(), f"ocpp{version}", basic("CP-1", OLD)) as station:
-            change = await Change.begin(house, charger, version, station)
+        async with Station(stack.url(), f"ocpp{version}", basic("CP-1", OLD)) as station:
+            change = await Change.begin(stack, charger, version, station)
             text = change.password.decode()
             # Some repeat what they do not like.
             await station.socket.send(f'[4,"{change.message_id}","GenericError","no: {change.spelled}",{{}}]')
             await change.asked
         assert not await change.opens(change.password)
-        await house.messages.flush()
+        await stack.messages.flush()
     rows = await database.messages.query(charger_id=charger.id)
     (row,) = [row for row in rows if row.message_type in ("ChangeConfiguration", "SetVariables")]
     assert '"***"' in row.payload_json

@@ -14,10 +14,10 @@ from berth.database import Charger, Database, UnreachableError
 from berth.database.connections import connect
 from berth.database.tables import gateways
 from tests.database.time_passes import age
-from tests.gateway.house import House, Temporal, eventually, until
+from tests.gateway.stack import Stack, Temporal, eventually, until
 from webhooks.charger_presence import ChargerPresence
 from webhooks.loss_watch import watch_for_losses
-from webhooks.outbox import Announcer
+from webhooks.outbox import WebhookOutbox
 
 CAME, WENT = "charger.connected", "charger.disconnected"
 
@@ -47,9 +47,9 @@ async def until_told(database: Database, webhook_id: int, *types: str) -> list[d
 
 
 async def test_a_charger_that_is_ready_and_ends_is_told_of_twice(
-    house: House, database: Database, charger: Charger, webhook: int
+    stack: Stack, database: Database, charger: Charger, webhook: int
 ) -> None:
-    async with house.station() as station:
+    async with stack.station() as station:
         await station.boot()
         await until_told(database, webhook, CAME)
     came, went = await until_told(database, webhook, CAME, WENT)
@@ -58,46 +58,46 @@ async def test_a_charger_that_is_ready_and_ends_is_told_of_twice(
 
 
 async def test_a_socket_that_never_was_ready_is_nobodys_news(
-    house: House, database: Database, webhook: int
+    stack: Stack, database: Database, webhook: int
 ) -> None:
-    async with house.station():
-        await until(lambda: len(house.registry) == 1)
-    await until(lambda: len(house.registry) == 0)
-    async with house.station() as station:
+    async with stack.station():
+        await until(lambda: len(stack.registry) == 1)
+    await until(lambda: len(stack.registry) == 0)
+    async with stack.station() as station:
         await station.boot()
         await until_told(database, webhook, CAME)
 
 
 async def test_a_charger_that_is_back_within_a_blink_went_before_it_came(
-    house: House, database: Database, webhook: int
+    stack: Stack, database: Database, webhook: int
 ) -> None:
-    async with house.station() as first:
+    async with stack.station() as first:
         await first.boot()
         await until_told(database, webhook, CAME)
-        async with house.station() as second:  # the first one's end is not noticed yet
+        async with stack.station() as second:  # the first one's end is not noticed yet
             await second.boot()
             events = await until_told(database, webhook, CAME, WENT, CAME)
     assert len({event["id"] for event in events}) == 3
     await until_told(database, webhook, CAME, WENT, CAME, WENT)
 
 
-async def test_without_a_webhook_nothing_is_written(house: House, database: Database) -> None:
-    async with house.station() as station:
+async def test_without_a_webhook_nothing_is_written(stack: Stack, database: Database) -> None:
+    async with stack.station() as station:
         await station.boot()
-        await house.session()
+        await stack.session()
     assert await database.deliveries.due() == []
 
 
 async def test_a_gateway_that_stops_takes_its_chargers_along(
     database: Database, temporal: Temporal, charger: Charger, webhook: int
 ) -> None:
-    presence = ChargerPresence(database, Announcer(database))
-    async with House(database, temporal) as house, house.station() as station:
+    presence = ChargerPresence(database, WebhookOutbox(database))
+    async with Stack(database, temporal) as stack, stack.station() as station:
         await station.boot()
         await until_told(database, webhook, CAME)
-        house.server.refuse_new()
-        await presence.leave_with(house.incarnation)
-        await database.links.stop(house.incarnation)
+        stack.server.refuse_new()
+        await presence.leave_with(stack.incarnation)
+        await database.links.stop(stack.incarnation)
         await until_told(database, webhook, CAME, WENT)
     await presence.look_for_lost()
     await until_told(database, webhook, CAME, WENT)
@@ -106,7 +106,7 @@ async def test_a_gateway_that_stops_takes_its_chargers_along(
 async def test_after_a_sleep_or_an_outage_gateways_are_given_time_to_be_heard(
     database: Database, charger: Charger, webhook: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    presence = ChargerPresence(database, Announcer(database))
+    presence = ChargerPresence(database, WebhookOutbox(database))
     looked_at: list[float] = []
 
     async def look() -> None:
@@ -157,11 +157,11 @@ async def test_after_a_sleep_or_an_outage_gateways_are_given_time_to_be_heard(
 async def test_a_gateway_that_died_is_told_of_once_and_who_reconnected_went_first(
     database: Database, temporal: Temporal, charger: Charger, webhook: int, tmp_path: Path
 ) -> None:
-    presence = ChargerPresence(database, Announcer(database))
+    presence = ChargerPresence(database, WebhookOutbox(database))
     await database.links.start("dead", "G", "queue")
     epoch = (await database.links.take(charger.id, "dead", "ocpp1.6")).epoch
     await database.links.mark_ready(charger.id, epoch)
-    await presence.came(charger.id, epoch)
+    await presence.connected(charger.id, epoch)
     connections = connect(make_url(f"sqlite+aiosqlite:///{tmp_path / 'berth.db'}"))
     await presence.look_for_lost()
     await until_told(database, webhook, CAME)
@@ -174,6 +174,6 @@ async def test_a_gateway_that_died_is_told_of_once_and_who_reconnected_went_firs
     assert await database.deliveries.of_webhook(newer.id, state=None, limit=10) == [], "it ended before"
     await connections.close()
 
-    async with House(database, temporal) as house, house.station() as station:
+    async with Stack(database, temporal) as stack, stack.station() as station:
         await station.boot()
         await until_told(database, webhook, CAME, WENT, CAME)

@@ -29,10 +29,10 @@ from gateway import process
 from gateway.process import run
 from gateway.server import PortInUse
 from tests.database.time_passes import age
-from tests.gateway.house import eventually
+from tests.gateway.stack import eventually
 from tests.gateway.station import Station
 from webhooks.charger_presence import ChargerPresence
-from webhooks.outbox import Announcer
+from webhooks.outbox import WebhookOutbox
 from workflows.messages import NOT_SENT, ReserveNowInput, ReserveNowResult, ReserveStatus, Terms
 
 
@@ -151,7 +151,7 @@ async def test_chargers_of_a_gateway_that_was_taken_for_dead_are_back_with_its_n
     _, key = await database.keys.create("app", ["read"])
     webhook = await database.webhooks.add(key.id, "https://app.example/", "whsec_1")
     connections = connect_database(make_url(f"sqlite+aiosqlite:///{tmp_path / 'berth.db'}"))
-    presence = ChargerPresence(database, Announcer(database))
+    presence = ChargerPresence(database, WebhookOutbox(database))
     came, went = "charger.connected", "charger.disconnected"
 
     async def told() -> list[str]:

@@ -25,7 +25,7 @@ from berth.tls import CertificateError
 from gateway.gateway_tls import GatewayTls, gateway_tls
 from gateway.process import run
 from tests.certificates import Authority
-from tests.gateway.house import House, Temporal, until
+from tests.gateway.stack import Stack, Temporal, until
 from tests.gateway.station import Station, basic
 
 PASSWORD = "0123456789abcdef0123"
@@ -48,9 +48,9 @@ def gateway_file(ours: Authority) -> Path:
 @pytest.fixture
 async def secure(
     database: Database, temporal: Temporal, ours: Authority, gateway_file: Path
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Stack]:
     """A gateway with TLS that asks for client certificates."""
-    async with House(
+    async with Stack(
         database,
         temporal,
         open_chargers=False,
@@ -58,8 +58,8 @@ async def secure(
         gateway_tls_cert=gateway_file,
         gateway_tls_key=gateway_file,
         gateway_client_ca=ours.file,
-    ) as house:
-        yield house
+    ) as stack:
+        yield stack
 
 
 async def refused(
@@ -90,7 +90,7 @@ async def refused_by_tls(url: str, tls: ssl.SSLContext | None) -> str:
 
 @pytest.mark.parametrize("profile", [None, 0, 1, 2])
 async def test_tls_with_a_password_is_profile_2(
-    database: Database, secure: House, ours: Authority, profile: int | None
+    database: Database, secure: Stack, ours: Authority, profile: int | None
 ) -> None:
     await database.chargers.add(NewCharger("CP-1", password=PASSWORD, security_profile=profile))
     async with Station(secure.url(), headers=RIGHT, tls=ours.trusted()) as station:
@@ -101,7 +101,7 @@ async def test_tls_with_a_password_is_profile_2(
 
 @pytest.mark.parametrize("profile", [None, 0, 1, 2, 3])
 async def test_a_certificate_of_its_own_is_profile_3_and_needs_no_password(
-    database: Database, secure: House, ours: Authority, profile: int | None
+    database: Database, secure: Stack, ours: Authority, profile: int | None
 ) -> None:
     await database.chargers.add(NewCharger("CP-1", password=PASSWORD, security_profile=profile))
     tls = ours.trusted(ours.certify("cp-1"))
@@ -110,7 +110,7 @@ async def test_a_certificate_of_its_own_is_profile_3_and_needs_no_password(
 
 
 async def test_the_certificate_of_another_charger_is_refused_also_with_the_password(
-    database: Database, secure: House, ours: Authority
+    database: Database, secure: Stack, ours: Authority
 ) -> None:
     await database.chargers.add(NewCharger("CP-1", password=PASSWORD))
     tls = ours.trusted(ours.certify("CP-2"))
@@ -118,7 +118,7 @@ async def test_the_certificate_of_another_charger_is_refused_also_with_the_passw
 
 
 async def test_a_charger_of_profile_3_does_not_come_in_with_a_password(
-    database: Database, secure: House, ours: Authority
+    database: Database, secure: Stack, ours: Authority
 ) -> None:
     await database.chargers.add(NewCharger("CP-1", password=PASSWORD, security_profile=3))
     status, reason = await refused(secure.url(), RIGHT, ours.trusted())
@@ -130,53 +130,53 @@ async def test_a_charger_that_needs_tls_does_not_come_in_without(
     database: Database, temporal: Temporal, profile: int
 ) -> None:
     await database.chargers.add(NewCharger("CP-1", password=PASSWORD, security_profile=profile))
-    async with House(database, temporal) as house:
-        status, reason = await refused(house.url(), RIGHT)
+    async with Stack(database, temporal) as stack:
+        status, reason = await refused(stack.url(), RIGHT)
     assert (status, reason) == (403, "this charger needs TLS (security profile 2 or 3)")
 
 
-async def test_a_charger_of_profile_1_needs_a_password_in_an_open_house(
+async def test_a_charger_of_profile_1_needs_a_password_in_an_open_stack(
     database: Database, temporal: Temporal
 ) -> None:
     await database.chargers.add(NewCharger("CP-1", security_profile=1))
-    async with House(database, temporal, open_chargers=True) as house:
-        assert await refused(house.url()) == (401, "a charger without a password is not accepted here")
+    async with Stack(database, temporal, open_chargers=True) as stack:
+        assert await refused(stack.url()) == (401, "a charger without a password is not accepted here")
         await database.chargers.update(1, password=PASSWORD)
-        async with Station(house.url(), headers=RIGHT) as station:
+        async with Station(stack.url(), headers=RIGHT) as station:
             await station.boot()
 
 
-async def test_a_charger_of_profile_0_needs_no_password_in_a_closed_house_unless_it_has_one(
+async def test_a_charger_of_profile_0_needs_no_password_in_a_closed_stack_unless_it_has_one(
     database: Database, temporal: Temporal
 ) -> None:
     await database.chargers.add(NewCharger("CP-1", security_profile=0))
-    async with House(database, temporal, open_chargers=False) as house:
-        async with Station(house.url()) as station:
+    async with Stack(database, temporal, open_chargers=False) as stack:
+        async with Station(stack.url()) as station:
             await station.boot()
         await database.chargers.update(1, password=PASSWORD)
-        assert await refused(house.url()) == (401, "a password is needed")
+        assert await refused(stack.url()) == (401, "a password is needed")
 
 
-async def test_an_expired_certificate_is_refused(secure: House, ours: Authority) -> None:
+async def test_an_expired_certificate_is_refused(secure: Stack, ours: Authority) -> None:
     expired = ours.certify("CP-1", valid_for=timedelta(days=-1))
     reason = await refused_by_tls(secure.url(), ours.trusted(expired))
     assert reason == "client certificate: certificate has expired"
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(
-    secure: House, ours: Authority, tmp_path: Path
+    secure: Stack, ours: Authority, tmp_path: Path
 ) -> None:
     foreign = Authority(tmp_path, "theirs").certify("CP-1")
     reason = await refused_by_tls(secure.url(), ours.trusted(foreign))
     assert reason.startswith("client certificate: unable to get local issuer certificate")
 
 
-async def test_a_plain_socket_on_the_port_of_tls_is_refused(secure: House) -> None:
+async def test_a_plain_socket_on_the_port_of_tls_is_refused(secure: Stack) -> None:
     reason = await refused_by_tls(secure.url().replace("wss:", "ws:"), None)
     assert "HTTP_REQUEST" in reason
 
 
-async def test_tls_before_1_2_is_refused(secure: House, ours: Authority) -> None:
+async def test_tls_before_1_2_is_refused(secure: Stack, ours: Authority) -> None:
     old = ours.trusted()
     old.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
@@ -201,7 +201,7 @@ def test_the_suites_that_ocpp_asks_for_are_offered(gateway_file: Path, suite: st
 
 
 async def test_a_renewed_certificate_is_used_while_sockets_stay_open(
-    database: Database, secure: House, ours: Authority, gateway_file: Path
+    database: Database, secure: Stack, ours: Authority, gateway_file: Path
 ) -> None:
     await database.chargers.add(NewCharger("CP-1", password=PASSWORD))
     await database.chargers.add(NewCharger("CP-2", password=PASSWORD))
@@ -228,7 +228,7 @@ async def test_a_renewed_certificate_is_used_while_sockets_stay_open(
 
 
 async def test_files_that_cannot_be_used_leave_the_old_ones_in_use(
-    database: Database, secure: House, ours: Authority, gateway_file: Path
+    database: Database, secure: Stack, ours: Authority, gateway_file: Path
 ) -> None:
     await database.chargers.add(NewCharger("CP-1", password=PASSWORD))
     gateway_file.write_text("not a certificate")
@@ -270,19 +270,19 @@ def test_the_event_loop_that_gateways_run_on_tells_why_it_refuses_too(
     async def scenario() -> str:
         async with (
             await Database.open(f"sqlite+aiosqlite:///{file}") as database,
-            House(
+            Stack(
                 database,
                 Temporal(),
                 gateway_tls_cert=gateway_file,
                 gateway_tls_key=gateway_file,
                 gateway_client_ca=ours.file,
-            ) as house,
+            ) as stack,
         ):
             await database.chargers.add(NewCharger("CP-1", security_profile=3))
-            async with Station(house.url(), tls=ours.trusted(ours.certify("CP-1"))) as station:
+            async with Station(stack.url(), tls=ours.trusted(ours.certify("CP-1"))) as station:
                 await station.boot()
             expired = ours.certify("CP-1", valid_for=timedelta(days=-1))
-            return await refused_by_tls(house.url(), ours.trusted(expired))
+            return await refused_by_tls(stack.url(), ours.trusted(expired))
 
     assert uvloop.run(scenario()) == "client certificate: certificate has expired"
 

@@ -6,7 +6,7 @@ from berth.database import Capabilities, Charger, Database
 from simulator import Fleet
 from simulator.personality import Version, load_personality
 from tests.gateway.commands import Commands
-from tests.gateway.house import House, Temporal, eventually, until
+from tests.gateway.stack import Stack, Temporal, eventually, until
 from workflows.messages import CancelStatus, ReserveStatus
 
 MAKES: list[tuple[Version, str]] = [
@@ -23,17 +23,17 @@ MAKES: list[tuple[Version, str]] = [
 
 @pytest.mark.parametrize(("version", "make"), MAKES)
 async def test_a_reservation_is_accepted_shown_and_cancelled(
-    house: House, charger: Charger, temporal: Temporal, version: Version, make: str
+    stack: Stack, charger: Charger, temporal: Temporal, version: Version, make: str
 ) -> None:
-    base = house.url("").removesuffix("/")
+    base = stack.url("").removesuffix("/")
     async with Fleet(base) as fleet:
         fleet.add("CP-1", version=version, personality=make)
-        await house.session()
-        commands = Commands(house, charger)
+        await stack.session()
+        commands = Commands(stack, charger)
         assert (await commands.reserve()).status is ReserveStatus.ACCEPTED
 
         async def shows_reserved() -> bool:
-            found = await house.database.chargers.by_id(charger.id)
+            found = await stack.database.chargers.by_id(charger.id)
             return found is not None and any(port.status == "Reserved" for port in found.ports)
 
         assert await eventually(shows_reserved)
@@ -46,8 +46,8 @@ async def test_what_a_make_can_do_is_found_out(
     database: Database, temporal: Temporal, charger: Charger, version: Version, make: str
 ) -> None:
     async with (
-        House(database, temporal, inquire_after=0.2) as house,
-        Fleet(house.url("").removesuffix("/")) as fleet,
+        Stack(database, temporal, inquire_after=0.2) as stack,
+        Fleet(stack.url("").removesuffix("/")) as fleet,
     ):
         fleet.add("CP-1", version=version, personality=make)
 

@@ -26,7 +26,7 @@ READY_WITHIN = 90.0
 PORTS = ("API_PORT", "GATEWAY_PORT", "SIMULATOR_PORT", "TEMPORAL_PORT", "TEMPORAL_UI_PORT", "CODEC_PORT")
 
 
-class House:
+class Stack:
     """One folder and its ports, where `berth up` can be started again and again."""
 
     def __init__(self, var: Path, temporal_cli: Path) -> None:
@@ -118,10 +118,10 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, temporal_cli: Path) -> Iterator[House]:
-    house = House(tmp_path / "var", temporal_cli)
-    yield house
-    house.clean_up()
+def stack(tmp_path: Path, temporal_cli: Path) -> Iterator[Stack]:
+    stack = Stack(tmp_path / "var", temporal_cli)
+    yield stack
+    stack.clean_up()
 
 
 def is_gone(pid: int) -> bool:
@@ -132,45 +132,45 @@ def is_gone(pid: int) -> bool:
 
 
 @pytest.mark.timeout(400)
-def test_a_killed_supervisor_leaves_nothing_behind_and_the_next_finds_every_reservation(house: House) -> None:
-    house.up()
-    made = house.run_example()["data"]
+def test_a_killed_supervisor_leaves_nothing_behind_and_the_next_finds_every_reservation(stack: Stack) -> None:
+    stack.up()
+    made = stack.run_example()["data"]
     assert (made["status"], made["state"]) == ("Accepted", "active")
-    children = house.children()
+    children = stack.children()
     assert set(children) == {"start-dev", "api", "gateway", "worker", "simulate"}
-    house.end(signal.SIGKILL)
+    stack.end(signal.SIGKILL)
     until("every child is gone", lambda: all(map(is_gone, children.values())))
-    until("every port is free", lambda: house.taken_ports() == [])
-    house.up()
-    found = house.ask(f"/api/ocpp/reservations/{made['chargerId']}/{made['reservationId']}")["data"]
+    until("every port is free", lambda: stack.taken_ports() == [])
+    stack.up()
+    found = stack.ask(f"/api/ocpp/reservations/{made['chargerId']}/{made['reservationId']}")["data"]
     assert found["state"] == "active"
     assert found["expiryDate"] == made["expiryDate"]
 
 
 @pytest.mark.timeout(400)
-def test_one_that_dies_is_started_again_and_ctrl_c_stops_all(house: House) -> None:
-    house.up()
-    first = house.children()
+def test_one_that_dies_is_started_again_and_ctrl_c_stops_all(stack: Stack) -> None:
+    stack.up()
+    first = stack.children()
     os.kill(first["gateway"], signal.SIGKILL)
-    until("another gateway", lambda: house.children().get("gateway") not in (None, first["gateway"]))
-    assert "gateway  ended (SIGKILL); starts again in 1 s" in house.output
-    second = house.children()
+    until("another gateway", lambda: stack.children().get("gateway") not in (None, first["gateway"]))
+    assert "gateway  ended (SIGKILL); starts again in 1 s" in stack.output
+    second = stack.children()
     assert {name: pid for name, pid in second.items() if name != "gateway"} == {
         name: pid for name, pid in first.items() if name != "gateway"
     }
-    assert house.end(signal.SIGINT) == 0
+    assert stack.end(signal.SIGINT) == 0
     assert all(map(is_gone, second.values()))
-    assert house.taken_ports() == []
-    assert "Traceback" not in house.output
+    assert stack.taken_ports() == []
+    assert "Traceback" not in stack.output
 
 
 @pytest.mark.timeout(400)
-def test_with_a_key_its_ui_finds_a_codec_server_that_serves_it(house: House) -> None:
-    house.up(BERTH_PAYLOAD_KEY=fresh_key().in_setting())
-    made = house.run_example()["data"]
+def test_with_a_key_its_ui_finds_a_codec_server_that_serves_it(stack: Stack) -> None:
+    stack.up(BERTH_PAYLOAD_KEY=fresh_key().in_setting())
+    made = stack.run_example()["data"]
     assert (made["status"], made["state"]) == ("Accepted", "active")
-    assert "codec" in house.children()
-    ui = f"http://127.0.0.1:{house.ports['TEMPORAL_UI_PORT']}"
+    assert "codec" in stack.children()
+    ui = f"http://127.0.0.1:{stack.ports['TEMPORAL_UI_PORT']}"
     workflow_id = f"reservation-{made['chargerId']}-{made['reservationId']}"
     history = f"{ui}/api/v1/namespaces/default/workflows/{workflow_id}/history"
     started, *_ = httpx.get(history, trust_env=False).raise_for_status().json()["history"]["events"]
@@ -180,5 +180,5 @@ def test_with_a_key_its_ui_finds_a_codec_server_that_serves_it(house: House) -> 
     assert answer.headers["Access-Control-Allow-Origin"] == ui
     start = json.loads(base64.b64decode(answer.json()["payloads"][0]["data"]))
     assert start["reservation_id"] == made["reservationId"]
-    assert house.end(signal.SIGTERM) == 0
-    assert house.taken_ports() == []
+    assert stack.end(signal.SIGTERM) == 0
+    assert stack.taken_ports() == []

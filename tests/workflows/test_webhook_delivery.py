@@ -13,13 +13,13 @@ from sqlalchemy import make_url
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from berth.database import Announced, Database, Delivery, DueDelivery, migrate_async
+from berth.database import Database, Delivery, DueDelivery, OutboxEvent, migrate_async
 from berth.database.connections import connect
 from berth.database.tables import webhook_deliveries
 from tests.database.time_passes import age
 from tests.receiver import Receiver
 from webhooks.dispatcher import Dispatcher
-from webhooks.outbox import Announcer
+from webhooks.outbox import WebhookOutbox
 from webhooks.sender import Sender
 from worker import build_webhook_worker
 from workflows.names import webhook_delivery_workflow_id
@@ -43,9 +43,12 @@ class Post:
         return (await self.database.webhooks.add(key.id, url, "whsec_1")).id
 
     async def announce(self, *names: str) -> None:
-        announcer = Announcer(self.database)
-        await announcer.tell(
-            [Announced(name, "reservation.used", 1, None, f'{{"id":"{name}","type":"x"}}') for name in names]
+        outbox = WebhookOutbox(self.database)
+        await outbox.enqueue(
+            [
+                OutboxEvent(name, "reservation.used", 1, None, f'{{"id":"{name}","type":"x"}}')
+                for name in names
+            ]
         )
 
     def handle(self, first: DueDelivery) -> WorkflowHandle[Any, Any]:

@@ -1,4 +1,4 @@
-"""The reservation's state machine: what follows from what it is told, and what it does next.
+"""The reservation's state machine: what follows from its inputs, and what it does next.
 
 Pure: no clock, no I/O, no Temporal. What comes next is a table (`precedence.py`); what a command, an answer,
 an event or a look means stands in the files named for them, and they write one record (`record.py`).
@@ -43,7 +43,7 @@ STORE_EVENTS_AGAIN_AFTER = timedelta(seconds=30)
 
 
 class ReservationMachine:
-    """One reservation. `apply` what it is told, then perform `next_step` and apply its outcome."""
+    """One reservation. `apply` an input, then perform `next_step` and apply its outcome."""
 
     def __init__(self, start: ReservationStart, first_run_id: str, now: datetime) -> None:
         self.start = start

@@ -1,6 +1,6 @@
 """The life of one reservation as a Temporal workflow: it carries out what the state machine decides.
 
-Handlers put what they are told into one queue; `run` alone applies it, one step at a time. What a reservation
+Handlers put their inputs into one queue; `run` alone applies it, one step at a time. What a reservation
 does, and why, stands in `machine.py`.
 """
 

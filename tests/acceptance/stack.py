@@ -27,7 +27,7 @@ KEY = "acceptance-test-key-0123456789abcdef"
 PROCESSES = ("api", "gateway", "worker")
 
 
-class House:
+class Stack:
     """One installation of Berth in a folder of its own; each process can be killed and started again.
 
     `code` is where the processes' code is; another folder than this checkout's is another release.
@@ -70,7 +70,7 @@ class House:
     def gateway_url(self) -> str:
         return f"ws://127.0.0.1:{self.gateway_port}/ocpp"
 
-    async def __aenter__(self) -> "House":
+    async def __aenter__(self) -> "Stack":
         self._stack.callback(self._kill_all)
         try:
             await self._open()
@@ -123,7 +123,7 @@ class House:
         return process.wait(within)
 
     async def berth(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `berth …` with the house's settings to its end."""
+        """Run `berth …` with the stack's settings to its end."""
         return await asyncio.to_thread(
             subprocess.run,
             self._command(*arguments),

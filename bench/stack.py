@@ -27,7 +27,7 @@ KEY = "bench-bench-bench-bench-bench-bench"
 """The API key of all runs; it opens nothing but a temporary database."""
 
 
-class House:
+class Stack:
     """A temporary folder and the processes that live in it."""
 
     def __enter__(self) -> Self:
@@ -50,7 +50,7 @@ class House:
 
     @property
     def database_url(self) -> str:
-        """The database of this house."""
+        """The database of this stack."""
         return f"sqlite+aiosqlite:///{self.folder}/berth.db"
 
     def start(self, name: str, command: list[str], **environment: str) -> int:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class House:
+class Stack:
     """Where it is, a key with every right, and its database, which lives in another thread."""
 
     url: str
@@ -43,14 +43,14 @@ class House:
 
 
 @contextmanager
-def running(folder: Path, temporal: str | None = None, queue: str = "reservations") -> Iterator[House]:
+def running(folder: Path, temporal: str | None = None, queue: str = "reservations") -> Iterator[Stack]:
     """It runs for the length of a block, on the `berth.db` of `folder`, which has the schema.
 
     `temporal` is the address of a server, None = it is away.
 
     With one, a worker runs scripted reservations.
     """
-    ready: list[House] = []
+    ready: list[Stack] = []
     failed: list[BaseException] = []
     is_ready, stop = threading.Event(), asyncio.Event()
 
@@ -69,7 +69,7 @@ def running(folder: Path, temporal: str | None = None, queue: str = "reservation
                     await asyncio.sleep(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]
             loop = asyncio.get_running_loop()
-            ready.append(House(f"http://127.0.0.1:{port}", raw_key, loop, database))
+            ready.append(Stack(f"http://127.0.0.1:{port}", raw_key, loop, database))
             is_ready.set()
             if temporal is None:
                 await stop.wait()

@@ -13,14 +13,14 @@ from temporalio.service import RPCError, RPCStatusCode
 from berth.database import Database, EventSubscription
 from berth.settings import Settings
 from gateway.call_log import MessageLog
-from gateway.event_dispatcher import Deliverer
+from gateway.event_dispatcher import EventDispatcher
 from gateway.gateway_tls import gateway_tls
 from gateway.registry import Registry
 from gateway.server import GatewayServer
 from gateway.session import ChargerSession
 from tests.gateway.station import Station
 from webhooks.charger_presence import ChargerPresence
-from webhooks.outbox import Announcer
+from webhooks.outbox import WebhookOutbox
 from workflows.messages import Event
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class _Workflow:
         self.temporal.heard.append((self.workflow_id, name, argument))
 
 
-class House:
+class Stack:
     """One gateway."""
 
     def __init__(
@@ -91,7 +91,7 @@ class House:
         self.temporal = temporal
         self.registry = Registry()
         self.messages = MessageLog(database.messages.write)
-        self.deliverer = Deliverer(database, temporal)  # type: ignore[arg-type]  # the part of a Client it uses
+        self.event_dispatcher = EventDispatcher(database, temporal)  # type: ignore[arg-type]  # the part of a Client it uses
         self.incarnation = incarnation
         self.tls = gateway_tls(self.settings)
         self.server = GatewayServer(
@@ -101,22 +101,22 @@ class House:
             queue=QUEUE,
             registry=self.registry,
             messages=self.messages,
-            wake=self.deliverer.wake,
-            presence=ChargerPresence(database, Announcer(database)),
+            wake=self.event_dispatcher.wake,
+            presence=ChargerPresence(database, WebhookOutbox(database)),
             tls=self.tls,
             boot_wait=timedelta(seconds=boot_wait),
             inquire_after=timedelta(seconds=inquire_after),
             max_connections=max_connections,
         )
 
-    async def __aenter__(self) -> "House":
+    async def __aenter__(self) -> "Stack":
         await self.database.links.start(self.incarnation, "G", QUEUE)
         await self.server.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.server.close()
-        await self.deliverer.stop()
+        await self.event_dispatcher.stop()
 
     def url(self, identity: str = "CP-1") -> str:
         scheme = "ws" if self.tls is None else "wss"
