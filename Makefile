@@ -98,6 +98,7 @@ VENV_PACKAGE = python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.versi
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -c 'import pathlib, sysconfig; \
 		pathlib.Path(sysconfig.get_path("purelib"), "berth.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
-	@printf '#!/bin/sh\nexec "%s/.venv/bin/python" -P -m cli "$$@"\n' "$(CURDIR)" > $(BIN)/berth
+	@printf '#!/bin/sh\nexport BERTH_VAR="$${BERTH_VAR:-%s/var}"\nexec "%s/.venv/bin/python" -P -m cli "$$@"\n' \
+		"$(CURDIR)" "$(CURDIR)" > $(BIN)/berth
 	@chmod +x $(BIN)/berth
 	@touch $@

@@ -31,7 +31,7 @@ async def _checks(stack: Stack) -> list[float]:
     async with AsyncExitStack() as opened:
         databases: list[tuple[Database, Iterator[str]]] = []
         for count in (FEW, MANY):
-            url = f"sqlite+aiosqlite:///{stack.folder}/keys-{count}.db"
+            url = f"sqlite:///{stack.folder}/keys-{count}.db"
             await migrate_async(url)
             database = await opened.enter_async_context(await Database.open(url))
             keys = [(await database.keys.create(f"key {number}", ["read"]))[0] for number in range(count)]

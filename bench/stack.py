@@ -51,7 +51,7 @@ class Stack:
     @property
     def database_url(self) -> str:
         """The database of this stack."""
-        return f"sqlite+aiosqlite:///{self.folder}/berth.db"
+        return f"sqlite:///{self.folder}/berth.db"
 
     def start(self, name: str, command: list[str], **environment: str) -> int:
         """Start a process; its id. Its environment has the given settings, and none of the caller's."""

@@ -1,9 +1,11 @@
 """Every setting of Berth, from the environment (prefix BERTH_), and which release this is."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from platformdirs import user_data_path
 from pydantic import (
     Field,
     RedisDsn,
@@ -24,6 +26,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BERTH_", extra="ignore")
 
+    var: Path = Field(
+        default_factory=partial(user_data_path, "berth", appauthor=False),
+        description="Folder of what Berth keeps on this machine; by default the platform's place for data, "
+        "`~/.local/share/berth` on Linux. `make up` keeps it in `var/`.",
+    )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8080, ge=0, le=65535, description="Port of the API.")
     api_tls_cert: Path | None = Field(
@@ -50,10 +57,10 @@ class Settings(BaseSettings):
         "(security profile 3); the common name is the charger's OCPP identity.",
     )
     database_url: str = Field(
-        "sqlite+aiosqlite:///var/berth.db",
-        description="The database: a SQLite file or a PostgreSQL URL. BERTH_VAR moves the default.",
+        "",
+        description="The database: `sqlite:///path` or `postgresql+asyncpg://user@host/name`; by default "
+        "the file `berth.db` in BERTH_VAR.",
     )
-    var: Path = Field(Path("var"), description="Folder for files of `berth up`.")
     bootstrap_api_key: SecretStr | None = Field(
         None, description="An API key (at least 32 characters) that is created at start."
     )
@@ -208,6 +215,5 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _database_in_var(self) -> "Settings":
-        if "database_url" not in self.model_fields_set:
-            self.database_url = f"sqlite+aiosqlite:///{self.var}/berth.db"
+        self.database_url = self.database_url or f"sqlite:///{self.var}/berth.db"
         return self

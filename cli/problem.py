@@ -42,9 +42,7 @@ def _about_a_server(error: BaseException) -> str | None:
     if isinstance(error, UnreachableError):
         return f"BERTH_DATABASE_URL: {' '.join(str(error).split())}"
     if isinstance(error, ArgumentError):
-        return (
-            "BERTH_DATABASE_URL: must be like sqlite+aiosqlite:///path or postgresql+asyncpg://user@host/name"
-        )
+        return "BERTH_DATABASE_URL: must be like sqlite:///path or postgresql+asyncpg://user@host/name"
     return None
 
 

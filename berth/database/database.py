@@ -54,7 +54,7 @@ class Database:
 
     @classmethod
     async def open(cls, url: str) -> Self:
-        """Open the database at `url` (`sqlite+aiosqlite:///path` or `postgresql+asyncpg://…`).
+        """Open the database at `url` (`sqlite:///path` or `postgresql+asyncpg://…`).
 
         Raises SchemaError when its schema is missing, older or newer than this release; UnreachableError.
         """

@@ -1,7 +1,7 @@
 """A SQLite file: one thread writes, a few read; each statement or transaction, but a look-up, is one trip.
 
 aiosqlite makes a trip for every cursor, statement, fetch and commit: 0.7 ms a read and 1.9 ms a write
-where this takes 0.1 and 0.2, hence the plain driver for both spellings of the URL.
+where this takes 0.1 and 0.2, hence the plain driver, also for URLs that name the other one.
 """
 
 import asyncio

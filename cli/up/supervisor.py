@@ -342,7 +342,9 @@ def _key(settings: Settings) -> str:
 
 def _key_file(settings: Settings) -> Path | None:
     path = api_key_file(settings.var)
-    return path if path.exists() and path.read_text().strip() == _key(settings) else None
+    if not path.exists() or path.read_text().strip() != _key(settings):
+        return None
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _reachable(host: str) -> str:

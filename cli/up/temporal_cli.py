@@ -34,7 +34,7 @@ CLI_VERSION = "1.9.1"
 OLDEST_SERVER = (1, 32, 0)
 """The server inside that version; a tool built without a version of its own is judged by this."""
 
-RECIPE = Path(__file__).parents[2] / "deploy" / "temporal"
+RECIPE = Path(__file__).with_name("temporal")
 """Folder of the Go module that pins the tool and everything it is built from."""
 
 FIRST_BYTE = 15.0

@@ -13,7 +13,11 @@ def settings_table() -> str:
     """Every setting with its default and what it does, as Markdown."""
     lines = ["| setting | default | |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else f"`{str(field.default).lower()}`"
+        default = (
+            ""
+            if field.default is None or field.default_factory is not None
+            else f"`{str(field.default).lower()}`"
+        )
         choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
         among = f" One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else ""
         lines.append(f"| `BERTH_{name.upper()}` | {default} | {field.description}{among} |")

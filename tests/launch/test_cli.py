@@ -116,7 +116,7 @@ def test_a_database_of_a_newer_release_is_one_line(var: Path, command: str, free
 @pytest.mark.parametrize("url", ["berth", "mysql://berth@127.0.0.1/berth"])
 def test_a_url_of_no_database_that_berth_knows_is_one_line(url: str) -> None:
     line = one_line_of(berth("migrate", BERTH_DATABASE_URL=url))
-    assert line.startswith("BERTH_DATABASE_URL: must be like sqlite+aiosqlite:///")
+    assert line.startswith("BERTH_DATABASE_URL: must be like sqlite:///")
 
 
 def test_a_database_that_does_not_answer_is_one_line_without_its_password(free_port: int) -> None:
