@@ -1,0 +1,1 @@
+"""HTTP and nothing else: who asks, what is asked, what is answered."""

@@ -1,0 +1,1 @@
+"""The API's client of the workflows: reservations, their list, short commands, errors."""

@@ -1,0 +1,1 @@
+"""How the processes reach Temporal: client, encryption, namespace, task queues, the SDK's runtime."""

@@ -1,0 +1,1 @@
+"""`berth up`: the supervisor, the Temporal server it starts, what it shows."""

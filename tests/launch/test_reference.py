@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from api.temporal import reservations_client
-from docs.tables import commands_table, errors_table, events_table, settings_table, steps_table
+from docs.tables import (
+    commands_table,
+    errors_table,
+    events_table,
+    floors_table,
+    settings_table,
+    steps_table,
+)
 from tests.launch.commands import ROOT
 from workflows.messages import ReservationState
 from workflows.reservation.state_count import OWN_REASONS
@@ -31,7 +38,9 @@ def words(cell: str) -> set[str]:
     return set(re.findall(r"`([^`]+)`", cell))
 
 
-@pytest.mark.parametrize("table", [settings_table, errors_table, commands_table, events_table, steps_table])
+@pytest.mark.parametrize(
+    "table", [settings_table, errors_table, commands_table, events_table, floors_table, steps_table]
+)
 def test_a_written_table_is_that_of_the_code(table: ModuleType) -> None:
     page = table.PAGE.read_text("utf-8")
     assert page == table.with_table(page), f"run python -m {table.__name__}"
