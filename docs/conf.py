@@ -1,12 +1,15 @@
 """How the documentation is built: `make docs`. Its pages are plain Markdown, and read well without it."""
 
-import tomllib
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
 project = "Berth"
-version = release = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+(version,) = re.findall(
+    r'^__version__ = "(.+)"$', (ROOT / "berth" / "__init__.py").read_text("utf-8"), re.MULTILINE
+)
+release = version
 
 # The source folder is the repository, so that the links of its front pages are checked too.
 include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**"]

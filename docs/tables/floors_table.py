@@ -15,9 +15,8 @@ PAGE = ROOT / "CONTRIBUTING.md"
 
 def floors() -> list[list[str]]:
     """The rooms of each floor, from the top."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
-        "contracts"
-    ]
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]
+    contracts = tool["importlinter"]["contracts"]
     layers: list[str] = next(contract["layers"] for contract in contracts if contract["name"] == "floors")
     return [[room.strip() for room in layer.split("|")] for layer in layers]
 
