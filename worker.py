@@ -4,7 +4,6 @@ Webhooks have a task queue and a worker of their own within the process: no rese
 """
 
 import asyncio
-import signal
 from datetime import timedelta
 
 import structlog
@@ -15,6 +14,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 from activities.reservation_lookups import RouteFinder
 from activities.webhook_delivery import WebhookDeliverer
 from berth.database import Database
+from berth.process import Background
 from berth.settings import Settings
 from webhooks.charger_presence import ChargerPresence
 from webhooks.dispatcher import Dispatcher
@@ -90,9 +90,9 @@ def build_webhook_worker(
 
 
 class WorkerProcess:
-    """Both workers and what goes on beside them, until SIGTERM or SIGINT."""
+    """Both workers and what goes on beside them, until `stop`."""
 
-    def __init__(self, settings: Settings, client: Client, database: Database) -> None:
+    def __init__(self, settings: Settings, client: Client, database: Database, stop: asyncio.Event) -> None:
         self._workers = (
             build_worker(client, database, deployment=deployment_config(settings)),
             build_webhook_worker(client, database, Sender(settings.webhook_private_targets)),
@@ -100,7 +100,7 @@ class WorkerProcess:
         self._database = database
         self._dispatcher = Dispatcher(database, client)
         self._presence = ChargerPresence(database, WebhookOutbox(database))
-        self._stop = asyncio.Event()
+        self._stop = stop
         self._log = log.bind(task_queue=RESERVATIONS_QUEUE, namespace=client.namespace)
         if settings.worker_build is not None:
             self._log = self._log.bind(build=settings.worker_build, versioning=settings.worker_versioning)
@@ -111,22 +111,19 @@ class WorkerProcess:
         return not self._stop.is_set() and all(worker.is_running for worker in self._workers)
 
     async def run(self) -> None:
-        """Work until a signal, then finish what is in hand.
+        """Work until `stop`, then finish what is in hand.
 
-        Raises whatever stops a worker for good; the process then ends with an error.
+        Raises PartDied, and whatever stops a worker for good; the process then ends with an error.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
         working = [asyncio.create_task(worker.run()) for worker in self._workers]
-        dispatching = asyncio.create_task(self._dispatcher.run())
-        watching = asyncio.create_task(watch_for_losses(self._database, self._presence))
+        background = Background(self._stop)
+        background.start("webhook dispatcher", self._dispatcher.run())
+        background.start("watch for lost gateways", watch_for_losses(self._database, self._presence))
         stopping = asyncio.create_task(self._stop.wait())
         self._log.info("worker_started")
         await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        dispatching.cancel()
-        watching.cancel()
+        await background.close()
         await asyncio.gather(
             *(
                 worker.shutdown()
@@ -135,4 +132,5 @@ class WorkerProcess:
             )
         )
         await asyncio.gather(*working)
+        background.check()
         log.info("worker_stopped")

@@ -1,8 +1,7 @@
-"""The API's process: the application behind uvicorn, until SIGTERM or SIGINT."""
+"""The API's process: the application behind uvicorn."""
 
 import asyncio
 import os
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,8 +33,15 @@ def api_tls(settings: Settings) -> ServerTls | None:
     return ServerTls(settings.api_tls_cert, settings.api_tls_key)
 
 
-async def run(settings: Settings, client: Client, database: Database, tls: ServerTls | None = None) -> None:
-    """Serve the API until a signal ends it. Run it on uvloop. Raises CannotListen.
+async def run(
+    settings: Settings,
+    client: Client,
+    database: Database,
+    stop: asyncio.Event,
+    *,
+    tls: ServerTls | None = None,
+) -> None:
+    """Serve the API until `stop`. Run it on uvloop. Raises CannotListen.
 
     With TLS, SIGHUP has its files read anew.
     """
@@ -57,27 +63,31 @@ async def run(settings: Settings, client: Client, database: Database, tls: Serve
     log.info("api_listening", host=host, port=port)
     try:
         with renewed(tls):
-            await _Server(config).serve(sockets=[listener])
+            await _serve(_Server(config), listener, stop)
     finally:
         await close(app)
     log.info("api_stopped")
 
 
+async def _serve(server: uvicorn.Server, listener: socket.socket, stop: asyncio.Event) -> None:
+    async def exit_at_stop() -> None:
+        await stop.wait()
+        server.should_exit = True
+
+    stopping = asyncio.create_task(exit_at_stop())
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        stopping.cancel()
+
+
 class _Server(uvicorn.Server):
-    """Ends by returning: uvicorn's own handlers would raise the signal once more afterwards."""
+    """Leaves signals to the process (berth/process.py)."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM ask the server to stop."""
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM)
-        for number in signals:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+        """Capture none."""
+        yield
 
 
 def _listen(host: str, port: int) -> socket.socket:

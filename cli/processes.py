@@ -1,7 +1,6 @@
 """The processes of Berth, each with the database and the Temporal client it needs."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from temporalio.client import Client, Interceptor
 from berth.database import Database
 from berth.errors import StartError
 from berth.ports import require_free
+from berth.process import unless_stopped, until_stopped
 from berth.settings import Settings
 from berth.telemetry.logs import set_up_logs
 from berth.telemetry.metrics_server import serve_metrics
@@ -31,7 +31,7 @@ WAIT_FOR_TEMPORAL = 30.0
 
 DEFAULT_PERSONALITY = "specification"
 
-Work = Callable[[Client, Database], Awaitable[None]]
+Work = Callable[[Client, Database, asyncio.Event], Awaitable[None]]
 
 
 def run_api(settings: Settings) -> None:
@@ -48,7 +48,13 @@ def run_api(settings: Settings) -> None:
     set_up_sdk(settings, serve_metrics(settings))
     with tracing("api"):
         connecting = partial(_lazily, interceptors=of_reservations())
-        _run(_with(settings, connecting, lambda client, database: run(settings, client, database, tls)))
+        _run(
+            _with(
+                settings,
+                connecting,
+                lambda client, database, stop: run(settings, client, database, stop, tls=tls),
+            )
+        )
 
 
 def run_gateway(settings: Settings, gateway_id: str) -> None:
@@ -70,8 +76,8 @@ def run_gateway(settings: Settings, gateway_id: str) -> None:
             _with(
                 settings,
                 _lazily,
-                lambda client, database: run(
-                    settings, gateway_id, client, database, tls=tls, interceptors=commands
+                lambda client, database, stop: run(
+                    settings, gateway_id, client, database, stop, tls=tls, interceptors=commands
                 ),
             )
         )
@@ -86,10 +92,10 @@ def run_worker(settings: Settings) -> None:
     from berth.temporal.task_queues import warn_unless_current
     from worker import WorkerProcess
 
-    async def work(client: Client, database: Database) -> None:
+    async def work(client: Client, database: Database, stop: asyncio.Event) -> None:
         if settings.worker_build is not None:
             await warn_unless_current(client, settings.worker_build)
-        process = WorkerProcess(settings, client, database)
+        process = WorkerProcess(settings, client, database, stop)
         async with serving_health(settings, health_app(client, database, lambda: process.takes_work)):
             await process.run()
 
@@ -109,7 +115,7 @@ def run_codec_server(settings: Settings) -> None:
 
     set_up_logs(settings, "codec")
     require_free("CODEC_PORT", settings.codec_host, settings.codec_port)
-    _run(run(settings))
+    _run(lambda stop: unless_stopped(stop, run(settings)))
 
 
 def run_simulator(
@@ -147,7 +153,7 @@ def run_simulator(
             password=password,
         )
     try:
-        _run(chargers)
+        _run(lambda stop: unless_stopped(stop, chargers))
     except ValueError as error:
         raise StartError(f"--personality: {error}") from error
 
@@ -178,26 +184,27 @@ def _certificates(*settings: str) -> Iterator[None]:
         raise StartError(f"{', '.join(f'BERTH_{name}' for name in settings)}: {error}") from error
 
 
-async def _with(settings: Settings, connecting: Callable[[Settings], Awaitable[Client]], work: Work) -> None:
-    async with await Database.open(settings.database_url) as database:
-        await check_payload_keys(settings, database)
-        await work(await connecting(settings), database)
+def _with(
+    settings: Settings, connecting: Callable[[Settings], Coroutine[Any, Any, Client]], work: Work
+) -> Callable[[asyncio.Event], Awaitable[None]]:
+    """The work with the database and the client that it needs."""
+
+    async def main(stop: asyncio.Event) -> None:
+        opened = await unless_stopped(stop, Database.open(settings.database_url))
+        if opened is None:
+            return
+        async with opened as database:
+            await check_payload_keys(settings, database)
+            client = await unless_stopped(stop, connecting(settings))
+            if client is not None:
+                await work(client, database, stop)
+
+    return main
 
 
 async def _lazily(settings: Settings, *, interceptors: Sequence[Interceptor] = ()) -> Client:
     return await connect(settings.payload_key, lazy=True, interceptors=interceptors)
 
 
-def _run(process: Coroutine[Any, Any, None]) -> None:
-    uvloop.run(_until_stopped(process))
-
-
-async def _until_stopped(process: Coroutine[Any, Any, None]) -> None:
-    """Cancels the process on SIGTERM and SIGINT, unless it sees to them itself."""
-    task = asyncio.ensure_future(process)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.result()
+def _run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    uvloop.run(until_stopped(main))

@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY = 15.0  # seconds, as often as Prometheus asks by default
 
 
-async def tell_backlog(database: Database, every: float = LOOK_EVERY) -> None:
+async def report_backlog(database: Database, every: float = LOOK_EVERY) -> None:
     """Keep the gauges of undelivered events up to date, for ever; NaN while the database fails."""
     while True:
         try:

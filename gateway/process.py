@@ -5,13 +5,10 @@ when it is there.
 """
 
 import asyncio
-import contextlib
 import secrets
-import signal
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
 
 import structlog
 from temporalio.client import Client
@@ -19,11 +16,12 @@ from temporalio.worker import Interceptor, Worker
 
 from activities.charger_commands import ChargerCommands
 from berth.database import Database
+from berth.process import Background, unless_stopped
 from berth.settings import Settings
 from berth.temporal.client import connect
 from berth.tls import renewed
 from gateway import gateway_metrics as metrics
-from gateway.backlog import tell_backlog
+from gateway.backlog import report_backlog
 from gateway.call_log import MessageLog
 from gateway.event_dispatcher import EventDispatcher
 from gateway.gateway_tls import GatewayTls
@@ -36,8 +34,6 @@ from webhooks.outbox import WebhookOutbox
 from workflows.names import gateway_queue
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 DRAIN = timedelta(seconds=45)
 """How long running activities may take after a stop: longer than a charger has for its answer."""
@@ -54,18 +50,17 @@ async def run(
     gateway_id: str,
     client: Client,
     database: Database,
+    stop: asyncio.Event,
     *,
-    stop: asyncio.Event | None = None,
     tls: GatewayTls | None = None,
     interceptors: Sequence[Interceptor] = (),
 ) -> None:
-    """Serve chargers until SIGTERM, SIGINT or `stop`, then drain. Raises PortInUse.
+    """Serve chargers until `stop`, then drain. Raises PortInUse, and PartDied.
 
     Draining: no new command is routed here and new sockets are refused, running activities end (`DRAIN`),
     sockets close with 1012, links are cleared. The client may be lazy: a worker needs one that has connected,
     which is then made here; `interceptors` are for that worker. With TLS, SIGHUP has its files read anew.
     """
-    stop = stop or asyncio.Event()
     incarnation = secrets.token_hex(6)
     queue = gateway_queue(gateway_id, incarnation)
     registry = Registry()
@@ -95,18 +90,17 @@ async def run(
 
     _show(registry, event_dispatcher, messages)
     await database.links.start(incarnation, gateway_id, queue)
-    with _stopped_by_signals(stop), renewed(tls):
+    background = Background(stop)
+    with renewed(tls):
         try:
             await server.start()
-            background = [
-                asyncio.create_task(_beat(database, presence, incarnation, gateway_id, queue)),
-                asyncio.create_task(event_dispatcher.sweep()),
-                asyncio.create_task(messages.run()),
-                asyncio.create_task(run_housekeeping(database)),
-                asyncio.create_task(report_load(look, settings.load_log_interval)),
-            ]
+            background.start("heartbeat", _beat(database, presence, incarnation, gateway_id, queue))
+            background.start("event dispatcher", event_dispatcher.sweep())
+            background.start("message log", messages.run())
+            background.start("housekeeping", run_housekeeping(database))
+            background.start("load report", report_load(look, settings.load_log_interval))
             if settings.metrics_port:
-                background.append(asyncio.create_task(tell_backlog(database)))
+                background.start("backlog", report_backlog(database))
             last_call = asyncio.Event()
             worker = asyncio.create_task(
                 _work(
@@ -129,10 +123,11 @@ async def run(
                 last_call.set()
                 await asyncio.gather(worker, return_exceptions=True)
                 await server.close()
-                await _cancelled(background)
+                await background.close()
         finally:
             await event_dispatcher.stop()
             await _sign_off(database, incarnation, messages, presence)
+    background.check()
 
 
 def _show(registry: Registry, event_dispatcher: EventDispatcher, messages: MessageLog) -> None:
@@ -173,7 +168,7 @@ async def _work(
     """Run the activities until the stop; start again whenever Temporal ends it."""
     while not stop.is_set():
         try:
-            connected = await _unless_stopped(_connected(client, settings), stop)
+            connected = await unless_stopped(stop, _connected(client, settings))
             if connected is None:
                 return
             worker = Worker(
@@ -189,30 +184,13 @@ async def _work(
                 await stop.wait()
         except Exception as error:
             log.warning("temporal_not_available", error=str(error))
-            await _unless_stopped(asyncio.sleep(_RETRY_AFTER), stop)
+            await unless_stopped(stop, asyncio.sleep(_RETRY_AFTER))
 
 
 async def _connected(client: Client, settings: Settings) -> Client:
     if client.service_client.config.lazy:  # the SDK takes no such client for a worker
         return await connect(settings.payload_key)
     return client
-
-
-async def _unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
-    """The result of the work, None when the stop came first."""
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        working.cancel()
-        stopping.cancel()
-
-
-async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _withdraw(database: Database, incarnation: str) -> None:
@@ -238,15 +216,3 @@ async def _sign_off(
     except Exception:
         # Others find out by our missing heartbeat.
         log.exception("gateway_not_signed_off")
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

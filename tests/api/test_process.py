@@ -13,6 +13,7 @@ from temporalio.client import Client
 
 from api.process import CannotListen, run
 from berth.database import Database
+from berth.process import until_stopped
 from berth.settings import Settings
 from tests.api.scripted import Script
 
@@ -35,7 +36,9 @@ async def test_it_serves_until_a_signal_and_returns(
     temporal: Client, database: Database, free_port: int, number: signal.Signals
 ) -> None:
     with structlog.testing.capture_logs() as logs:
-        serving = asyncio.create_task(run(Settings(api_port=free_port), temporal, database))
+        serving = asyncio.create_task(
+            until_stopped(lambda stop: run(Settings(api_port=free_port), temporal, database, stop))
+        )
         await until_it_lives(f"http://127.0.0.1:{free_port}")
 
         os.kill(os.getpid(), number)
@@ -54,7 +57,9 @@ async def test_a_request_under_way_at_the_signal_gets_its_answer(
     raw_key, _ = await database.keys.create("tests", ["reservations"])
     url = f"http://127.0.0.1:{free_port}"
     headers = {"Authorization": f"Bearer {raw_key}", "Prefer": "wait=1"}
-    serving = asyncio.create_task(run(Settings(api_port=free_port), temporal, database))
+    serving = asyncio.create_task(
+        until_stopped(lambda stop: run(Settings(api_port=free_port), temporal, database, stop))
+    )
     await until_it_lives(url)
     async with httpx.AsyncClient(headers=headers) as http:
         asking = asyncio.create_task(http.post(f"{url}/api/ocpp/reservations", json=body))
@@ -72,7 +77,9 @@ async def test_a_request_under_way_at_the_signal_gets_its_answer(
 async def test_it_does_not_tell_what_it_is_made_of(
     temporal: Client, database: Database, free_port: int
 ) -> None:
-    serving = asyncio.create_task(run(Settings(api_port=free_port), temporal, database))
+    serving = asyncio.create_task(
+        until_stopped(lambda stop: run(Settings(api_port=free_port), temporal, database, stop))
+    )
     await until_it_lives(f"http://127.0.0.1:{free_port}")
     async with httpx.AsyncClient() as http:
         response = await http.get(f"http://127.0.0.1:{free_port}/health/live")
@@ -87,7 +94,7 @@ async def test_a_port_in_use_is_a_sentence_that_names_the_setting(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(CannotListen) as raised:
-            await run(Settings(api_port=port), temporal, database)
+            await run(Settings(api_port=port), temporal, database, asyncio.Event())
     assert str(raised.value) == (
         f"the API cannot listen on 127.0.0.1:{port} (Address already in use): "
         "set BERTH_API_PORT or BERTH_API_HOST"
@@ -96,4 +103,4 @@ async def test_a_port_in_use_is_a_sentence_that_names_the_setting(
 
 async def test_an_address_of_another_machine_is_a_sentence_too(temporal: Client, database: Database) -> None:
     with pytest.raises(CannotListen, match=r"BERTH_API_PORT or BERTH_API_HOST$"):
-        await run(Settings(api_host="192.0.2.1", api_port=0), temporal, database)
+        await run(Settings(api_host="192.0.2.1", api_port=0), temporal, database, asyncio.Event())

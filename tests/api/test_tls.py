@@ -37,12 +37,14 @@ def settings(ours: Authority, free_port: int, tmp_path: Path) -> Settings:
 async def url(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     """Where it runs."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
-    serving = asyncio.create_task(run(settings, await connect(None, lazy=True), database, api_tls(settings)))
+    stop = asyncio.Event()
+    client = await connect(None, lazy=True)
+    serving = asyncio.create_task(run(settings, client, database, stop, tls=api_tls(settings)))
     async with asyncio.timeout(60):
         while not await _listens(settings.api_port):
             await asyncio.sleep(0.02)
     yield f"https://127.0.0.1:{settings.api_port}"
-    os.kill(os.getpid(), signal.SIGTERM)
+    stop.set()
     async with asyncio.timeout(60):
         await serving
 

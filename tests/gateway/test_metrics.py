@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from berth.database import Charger, Database, NewCharger
-from gateway.backlog import tell_backlog
+from gateway.backlog import report_backlog
 from gateway.call_log import MessageLog
 from tests.gateway.commands import Commands
 from tests.gateway.stack import Stack, Temporal, until
@@ -156,7 +156,7 @@ async def test_events_that_nobody_has_heard_are_told(database: Database, charger
     def told(name: str) -> float | None:
         return REGISTRY.get_sample_value(name)
 
-    telling = asyncio.create_task(tell_backlog(database, every=0.01))
+    telling = asyncio.create_task(report_backlog(database, every=0.01))
     await until(lambda: told("berth_events_undelivered") == 3)
     await until(lambda: (told("berth_events_oldest_age_seconds") or 0) > 0)
     events = await database.events.next_of(charger.id)

@@ -202,7 +202,7 @@ async def test_a_port_in_use_is_named_with_its_setting(
 ) -> None:
     async with gateway(settings, absent, database):
         with pytest.raises(PortInUse, match=f"port {settings.gateway_port} .* BERTH_GATEWAY_PORT"):
-            await run(settings, "H", absent, database)
+            await run(settings, "H", absent, database, asyncio.Event())
 
 
 async def test_each_start_has_a_queue_of_its_own(

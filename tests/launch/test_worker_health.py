@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -53,13 +52,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def working(process: WorkerProcess) -> AsyncIterator[None]:
-    """Run it for the length of a block; SIGTERM ends it."""
+async def working(process: WorkerProcess, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Run it for the length of a block."""
     run = asyncio.create_task(process.run())
     await until_async("it takes work", lambda: process.takes_work)
     yield
-    os.kill(os.getpid(), signal.SIGTERM)
-    await until_async("it has heard the signal", lambda: not process.takes_work)
+    stop.set()
+    assert not process.takes_work
     await run
 
 
@@ -71,10 +70,11 @@ async def asked(client: Client, database: Database, process: WorkerProcess, path
 
 
 async def test_it_is_ready_while_it_takes_work(client: Client, database: Database) -> None:
-    process = WorkerProcess(Settings(), client, database)
+    stop = asyncio.Event()
+    process = WorkerProcess(Settings(), client, database, stop)
     resting = (503, {"error": "not ready: the worker takes no work now"})
     assert await asked(client, database, process, "ready") == resting
-    async with working(process):
+    async with working(process, stop):
         assert await asked(client, database, process, "ready") == OK
     assert await asked(client, database, process, "ready") == resting
     assert await asked(client, database, process, "live") == OK
@@ -86,8 +86,9 @@ async def test_without_the_database_it_is_live_and_not_ready(
     async def gone() -> None:
         raise UnreachableError("no database")
 
-    process = WorkerProcess(Settings(), client, database)
-    async with working(process):
+    stop = asyncio.Event()
+    process = WorkerProcess(Settings(), client, database, stop)
+    async with working(process, stop):
         with monkeypatch.context() as patched:
             patched.setattr(database, "ping", gone)
             assert await asked(client, database, process, "ready") == (
