@@ -51,8 +51,8 @@ class WebhookDeliverer:
     async def deliver(self, start: DeliveryStart) -> str:
         """Try each once, one after the other, until the receiver does not answer.
 
-        A receiver that has it, says 410, or is not to be told any more, ends a delivery; what has ended is
-        passed over. Safe to repeat: a receiver knows an event by its id.
+        A receiver that has it, answers 410, or is no longer to receive events, ends a delivery; what has
+        ended is passed over. Safe to repeat: a receiver knows an event by its id.
 
         Raises ApplicationError of the types above for everything that the next attempt may mend.
         """

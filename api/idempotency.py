@@ -88,7 +88,7 @@ async def _record(asking: Asking, response: Response, here: Services) -> None:
             bytes(response.body).decode(),
         )
     except UnreachableError:
-        # The outcome is known: better told without a record than not told.
+        # The outcome is known: better an answer without a record than none.
         log.warning("answer_not_recorded", api_key_id=asking.api_key_id)
 
 

@@ -30,7 +30,7 @@ class PayloadKey:
 
 
 def fresh_key() -> PayloadKey:
-    """A new random key; its id tells the day it was made."""
+    """A new random key; its id is the day it was made."""
     return PayloadKey(f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(2)}", secrets.token_bytes(_KEY_BYTES))
 
 

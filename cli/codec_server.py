@@ -1,4 +1,4 @@
-"""The codec server: tells Temporal's UI and command line what encrypted payloads say.
+"""The codec server: decrypts payloads for Temporal's UI and command line.
 
 Temporal's protocol for remote codecs: POST /encode and /decode, `Payloads` as JSON both ways.
 """

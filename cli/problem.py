@@ -1,4 +1,4 @@
-"""The one way the commands tell people that something is not as it should be."""
+"""How the commands report that something is not as it should be: one sentence."""
 
 from pydantic import ValidationError
 
@@ -17,7 +17,7 @@ _RULES = {
 
 
 def sentence_for(error: BaseException) -> str | None:
-    """What to tell people about this error; None when it is a defect, which deserves its traceback."""
+    """The sentence for this error; None when it is a defect, which deserves its traceback."""
     if isinstance(error, StartError):
         return str(error)
     if isinstance(error, ValidationError):

@@ -128,7 +128,7 @@ def run_simulator(
     ports: int,
     password: str | None,
 ) -> None:
-    """`berth simulate`: chargers that connect to `url` and do what the control tells them, until stopped.
+    """`berth simulate`: chargers that connect to `url` and do what the control asks, until stopped.
 
     Without a version and with the default personality: the demo chargers, both versions in turn.
     Raises StartError for a personality that does not exist or does not speak the version.

@@ -1,4 +1,4 @@
-"""`berth control`: tells running simulated chargers what to do."""
+"""`berth control`: controls running simulated chargers."""
 
 import asyncio
 from typing import Any

@@ -23,7 +23,7 @@ class Dialect:
     fault_codes: Mapping[ProtocolFault, str]  # CALLERROR codes of this version; absent = not answered
     reserve_now: Callable[[int, Terms, bool], Payload]  # reservation id, terms, whether to name the group
     cancel_reservation: Callable[[int], Payload]
-    change_password: Callable[[str], tuple[str, Payload]]  # the CALL that tells a new password
+    change_password: Callable[[str], tuple[str, Payload]]  # the CALL that sends a new password
     read_password_answer: Callable[[Answer], ChangePasswordResult]
     inquiry: tuple[str, Payload]  # the CALL that asks for the charger's capabilities
     read_capabilities: Callable[[Payload], Capabilities]

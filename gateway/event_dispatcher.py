@@ -1,4 +1,4 @@
-"""Stored events on their way to workflows: per charger in the order of their ids, until each is heard.
+"""Stored events on their way to workflows: per charger in the order of their ids, until each is delivered.
 
 Temporal being away is nobody's problem but ours: events are kept and tried again, chargers never wait.
 """
@@ -85,14 +85,14 @@ class EventDispatcher:
 
     async def _deliver_waiting(self, charger_id: int) -> None:
         while events := await self._database.events.next_of(charger_id, _BATCH):
-            heard: list[int] = []
+            delivered: list[int] = []
             try:
                 for event in events:
                     await self._signal(event)
-                    heard.append(event.id)
+                    delivered.append(event.id)
             finally:
-                if heard:
-                    await self._database.events.delivered(heard)
+                if delivered:
+                    await self._database.events.delivered(delivered)
 
     async def _signal(self, event: StoredEvent) -> None:
         workflow = self._client.get_workflow_handle(event.workflow_id)

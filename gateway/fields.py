@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 LONGEST_TEXT = 255
-"""Characters kept of a text: no field that Berth reads is longer, and workflows keep what they hear."""
+"""Characters kept of a text: no field that Berth reads is longer, and workflows keep what they receive."""
 
 _INT32 = range(-(2**31), 2**31)
 _SHORT_OFFSET = re.compile(r"[+-]\d{2}$")

@@ -74,8 +74,8 @@ MESSAGES_DROPPED = Counter(
 )
 EVENTS_UNDELIVERED = Gauge(
     "berth_events_undelivered",
-    "Events in the database that no workflow has heard yet, of all gateways: every gateway shows the same, "
-    "so take the greatest. NaN while the database fails.",
+    "Events in the database that no workflow has received yet, of all gateways: every gateway shows the "
+    "same, so take the greatest. NaN while the database fails.",
 )
 EVENTS_OLDEST_AGE = Gauge(
     "berth_events_oldest_age_seconds",

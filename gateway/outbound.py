@@ -101,7 +101,7 @@ class OutboundCalls:
                 raise NotSent("too_late")
             return await self._exchange(action, payload, _INQUIRY_TIMEOUT, is_inquiry=True)
 
-    def hear(self, answer: Answer) -> None:
+    def receive(self, answer: Answer) -> None:
         """Hand an answer to the call that waits for it."""
         message_id = str(answer.message_id)
         if self._open is not None and self._open.message_id == message_id:

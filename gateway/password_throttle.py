@@ -26,7 +26,7 @@ class PasswordThrottle:
         return self._forgotten_at.get(key, 0.0) - self._clock() > (self._at_once - 1) * self._every
 
     def is_news(self, key: str) -> bool:
-        """Whether these are too many for the first time since they were few: to be told once."""
+        """Whether these are too many for the first time since they were few: to be logged once."""
         if key in self._told:
             return False
         self._told.add(key)

@@ -189,17 +189,17 @@ class ChargerReports:
         # Reserved is what subscribers expect: sending it would cost more than anything else about it.
         is_sent = is_first or report.status != RESERVED
         subscribers = await self.outbox.subscribers() if is_sent else []
-        told: list[NewEvent] = []
+        new_events: list[NewEvent] = []
 
-        def tell(change: StatusChange) -> list[NewEvent]:
+        def events_for(change: StatusChange) -> list[NewEvent]:
             if change.after == RESERVED and not is_first:
                 return []
             event = PortStatusChanged(
                 at=at, port_number=change.port_number, status=change.after, before=change.before
             )
             concerned = events.of_port(subscribers, change.port_number)
-            told[:] = self.outbox.written((subscriber, event) for subscriber in concerned)
-            return told
+            new_events[:] = self.outbox.written((subscriber, event) for subscriber in concerned)
+            return new_events
 
         change = await self._database.chargers.record_status(
             self.charger_id,
@@ -211,8 +211,8 @@ class ChargerReports:
             vendor_error_code=report.vendor_error_code,
             info=report.info,
             create=self._settings.unknown_chargers == "register",
-            tell=tell,
-            tell_unchanged=is_first,
+            events_for=events_for,
+            even_unchanged=is_first,
         )
         if change is not None:
             log.info(
@@ -221,11 +221,11 @@ class ChargerReports:
                 port_number=change.port_number,
                 status=change.after,
             )
-        if told:
+        if new_events:
             self.outbox.note_stored()
 
     async def token(self, id_tag: str | None) -> TokenVerdict:
-        """Whether a driver may charge, and the group to tell the charger.
+        """Whether a driver may charge, and the group to answer with.
 
         A token reserved at this charger is accepted unless the list has it blocked; with the listed group,
         else its reservation's. Other tokens are as the list says, unlisted ones as BERTH_UNKNOWN_TOKENS.
@@ -266,9 +266,9 @@ class ChargerReports:
             offline=is_queued if report.offline is None else report.offline,
         )
         tolerance = timedelta(seconds=self._settings.expiry_grace)
-        told: list[NewEvent] = []
+        new_events: list[NewEvent] = []
 
-        def tell(reported: ReportedStart) -> tuple[str | None, list[NewEvent]]:
+        def events_for(reported: ReportedStart) -> tuple[str | None, list[NewEvent]]:
             attributed_to, concerned = attribute(subscribers, start, reported, tolerance)
             event = TransactionStarted(
                 at=now,
@@ -281,10 +281,10 @@ class ChargerReports:
                 started_at=start.started_at,
                 offline=start.offline,
             )
-            told[:] = self.outbox.written(
+            new_events[:] = self.outbox.written(
                 (one, event.model_copy(update={"is_known": is_known(one, reported)})) for one in concerned
             )
-            return attributed_to, told
+            return attributed_to, new_events
 
         transaction_id = await self._database.transactions.start(
             self.charger_id,
@@ -295,14 +295,14 @@ class ChargerReports:
             reservation_id=report.reservation_id,
             ocpp_transaction_id=report.ocpp_transaction_id,
             rivals=rivals(subscribers, start),
-            tell=tell if subscribers else None,
+            events_for=events_for if subscribers else None,
         )
-        if told:
+        if new_events:
             self.outbox.note_stored()
         return transaction_id
 
     async def transaction_ended(self, report: TransactionEndReport) -> None:
-        """A transaction is over; also one Berth never heard the start of."""
+        """A transaction is over; also one whose start never arrived."""
         now = _now()
         known = await self._database.transactions.end(
             self.charger_id,

@@ -174,7 +174,7 @@ class GatewayServer:
         verdict = self._stack_rules(request) or await self._known_charger(channel, request)
         if isinstance(verdict, Refusal):
             HANDSHAKES_REJECTED.labels(verdict.reason).inc()
-            if verdict.status is not HTTPStatus.TOO_MANY_REQUESTS:  # told once, when it began
+            if verdict.status is not HTTPStatus.TOO_MANY_REQUESTS:  # logged once, when it began
                 log.info(
                     "charger_refused",
                     path=path[:100],
@@ -278,7 +278,7 @@ class GatewayServer:
         return Outage(connecting_at - lasted - timedelta(seconds=noticed_within), connecting_at)
 
     async def _make_ready(self, session: ChargerSession, *, is_unknown: bool) -> None:
-        """The charger takes commands: route to it, tell those who wait for it."""
+        """The charger takes commands: route to it, notify those who wait for it."""
         session.is_ready = True
         while True:
             try:
@@ -319,7 +319,7 @@ class GatewayServer:
                 await self._presence.disconnected(session.charger_id, session.epoch)
             await self._database.links.release(session.charger_id, session.epoch)
         except Exception:
-            # The charger is gone all the same; its next socket, or our end, clears the row and tells of it.
+            # The charger is gone all the same; its next socket, or our end, clears the row and reports it.
             log.exception("link_not_released", charger_id=session.charger_id)
 
 

@@ -96,7 +96,7 @@ class ChargerSession:
                 if isinstance(frame, (Call, Malformed)):
                     await self._inbound.take(frame)
                 else:
-                    self._outbound.hear(frame)
+                    self._outbound.receive(frame)
         except ConnectionClosed:
             pass
         finally:

@@ -1,7 +1,7 @@
 """Watching for gateways that died, from a seat that is itself sure to be awake.
 
 After a sleep of this process or an outage of the database every gateway looks silent: they are given the
-time to be heard.
+time to answer.
 """
 
 import asyncio

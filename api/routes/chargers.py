@@ -159,10 +159,10 @@ async def change_password(
     may have the new one or not, so both open. One change of a charger at a time.
     """
     charger = await _by_id(charger_id, key, here)
-    told: PasswordAnswer | None = PasswordAnswer(status=PasswordStatus.REJECTED, reason="ChargerOffline")
+    result: PasswordAnswer | None = PasswordAnswer(status=PasswordStatus.REJECTED, reason="ChargerOffline")
     if charger.online:
         wait = preferred_wait(request.headers.getlist("prefer"))
-        told = await here.password_changes.send(
+        result = await here.password_changes.send(
             PasswordChange(
                 charger_id=charger.id,
                 ocpp_identity=charger.ocpp_identity,
@@ -170,9 +170,9 @@ async def change_password(
             ),
             default_wait(here.settings) if wait is None else wait,
         )
-    told = told or PasswordAnswer(status=PENDING, reason="NoResponse")
-    outcome = schemas.PasswordOutcome(charger_id=charger.id, status=told.status, reason=told.reason)
-    if told.status != PENDING:
+    result = result or PasswordAnswer(status=PENDING, reason="NoResponse")
+    outcome = schemas.PasswordOutcome(charger_id=charger.id, status=result.status, reason=result.reason)
+    if result.status != PENDING:
         return answer(outcome, leave_out_unknown=True)
     return answer(outcome, 202, {"Location": f"/api/chargers/{charger.id}"}, leave_out_unknown=True)
 

@@ -119,17 +119,17 @@ async def _reserve(
         policy=policy_of(here.settings),
     )
     ask = _ask(body, target, wait, here.settings, key, name)
-    told = await here.reservations.reserve(start, ask, name)
-    if told.status == PENDING and key.flipturn:
-        told = await _refused(told, start, here)
-    terms = told.holds or ask.terms
+    result = await here.reservations.reserve(start, ask, name)
+    if result.status == PENDING and key.flipturn:
+        result = await _refused(result, start, here)
+    terms = result.holds or ask.terms
     outcome = ReservationOutcome(
-        status=told.status,
+        status=result.status,
         reservation_id=body.reservation_id,
         charger_id=target.charger_id,
         port_id=terms.port_id,
-        state=told.state,
-        reason=told.reason,
+        state=result.state,
+        reason=result.reason,
         expiry_date=terms.expires_at,
     )
     return _answered(outcome)
@@ -175,16 +175,16 @@ async def _cancel(
     asked = CancelRequest(
         wait=default_wait(here.settings) if wait is None else wait, request_id=name or str(uuid4())
     )
-    told = await here.reservations.cancel(charger.id, body.reservation_id, asked)
+    result = await here.reservations.cancel(charger.id, body.reservation_id, asked)
     # A reservation that this very cancel ended has asked the charger already.
-    if told is None or (told.status == CancelStatus.REJECTED and not told.was_live):
-        return _answered(await _forward(body, charger, told, asked.wait, key, here))
+    if result is None or (result.status == CancelStatus.REJECTED and not result.was_live):
+        return _answered(await _forward(body, charger, result, asked.wait, key, here))
     outcome = CancelOutcome(
-        status=told.status,
+        status=result.status,
         reservation_id=body.reservation_id,
         charger_id=charger.id,
-        state=told.state,
-        reason=told.reason,
+        state=result.state,
+        reason=result.reason,
     )
     return _answered(_without_pending(outcome, key))
 
@@ -207,7 +207,7 @@ async def _forward(
     )
     if not charger.online:
         return outcome
-    told = await here.forwarded_cancels.send(
+    result = await here.forwarded_cancels.send(
         ForwardCancelInput(
             charger_id=charger.id,
             ocpp_identity=charger.ocpp_identity,
@@ -216,9 +216,9 @@ async def _forward(
         ),
         wait,
     )
-    if told is None:
+    if result is None:
         return _without_pending(outcome.model_copy(update={"status": PENDING, "reason": NO_RESPONSE}), key)
-    return outcome.model_copy(update={"status": told.status, "reason": told.reason})
+    return outcome.model_copy(update={"status": result.status, "reason": result.reason})
 
 
 @router.get(
@@ -342,14 +342,17 @@ def _ask(
     )
 
 
-async def _refused(told: ReserveAnswer, start: ReservationStart, here: Services) -> ReserveAnswer:
+async def _refused(result: ReserveAnswer, start: ReservationStart, here: Services) -> ReserveAnswer:
     """Pending in Flipturn's words. Whoever receives Rejected never gets it: it is withdrawn first."""
-    if not told.is_taken_up:
+    if not result.is_taken_up:
         # A cancel would overtake the request that no worker has seen yet.
         raise Unavailable("no worker took the reservation in time; repeat with the same reservationId")
     await here.reservations.withdraw(start.charger_id, start.reservation_id)
     return ReserveAnswer(
-        status=ReserveStatus.REJECTED, state=told.state, reason=told.reason or NO_RESPONSE, holds=told.holds
+        status=ReserveStatus.REJECTED,
+        state=result.state,
+        reason=result.reason or NO_RESPONSE,
+        holds=result.holds,
     )
 
 

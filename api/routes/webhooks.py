@@ -132,7 +132,7 @@ async def send_ping(webhook_id: WebhookIdInPath, key: Caller, here: Here) -> Res
 async def deliveries(
     webhook_id: WebhookIdInPath, key: Caller, here: Here, asked: ThisPage, state: StateInQuery = None
 ) -> Response:
-    """What the webhook was told and what waits, newest first; ended ones stay for 30 days."""
+    """What the webhook received and what waits, newest first; ended ones stay for 30 days."""
     await _webhook(webhook_id, key, here)
     found = await here.database.deliveries.of_webhook(
         webhook_id, state=state, limit=asked.limit + 1, before_id=asked.after_id

@@ -209,7 +209,7 @@ class Charger(Response):
     )
     security_profile: int | None = Field(description=f"{_LEAST_PROFILE}; null is unset.", examples=[2])
     password_change: Pending | None = Field(
-        description="Pending: it was told of a new password, and has not connected with it yet.",
+        description="Pending: it was sent a new password, and has not connected with it yet.",
         examples=[None],
     )
     ports: list[Port] = Field(description="Its ports, by number.", examples=[[]])

@@ -131,9 +131,9 @@ class Reservations:
             # A new one each time: the old one's failure would be its answer for ever.
             update_id = str(uuid4())
             if asking is not None:
-                asked, told = await self._meet(workflow_id, asking, asked)
-                if told is not None:
-                    return told
+                asked, met = await self._meet(workflow_id, asking, asked)
+                if met is not None:
+                    return met
                 update_id = _update_id(asking, asked)
             try:
                 return await self._update(send, workflow_id, request.wait, _NOTHING_STARTED, update_id)
@@ -231,9 +231,9 @@ class Reservations:
                     break
                 if found.outcome.HasField("success"):
                     payloads = found.outcome.success.payloads
-                    (told,) = await self._client.data_converter.decode(payloads, [ReserveAnswer])
-                    if told.status != PENDING:
-                        return asked, told
+                    (met,) = await self._client.data_converter.decode(payloads, [ReserveAnswer])
+                    if met.status != PENDING:
+                        return asked, met
                 asked += 1
         return asked, None
 

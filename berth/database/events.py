@@ -1,4 +1,4 @@
-"""Facts a charger reported and a workflow has not heard: stored, then answered, then delivered in order."""
+"""Facts that a charger reported: stored, then answered, then delivered to workflows in order."""
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
@@ -89,7 +89,7 @@ class Events:
         return bool(rows[0].is_waiting)
 
     async def delivered(self, event_ids: Collection[int]) -> None:
-        """Forget events: their workflow has heard them, or is closed."""
+        """Delete events: their workflow has received them, or is closed."""
         await self._connections.change(_DELIVERED, ids=list(event_ids))
 
     async def backlog(self) -> Backlog:

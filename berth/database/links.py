@@ -208,7 +208,7 @@ def _clear(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
         .where(gateways.c.incarnation == links.c.incarnation)
         .scalar_subquery()
     )
-    # The gateway's row before those of its links, like who tells of its loss: neither waits for the other.
+    # The gateway's row before those of its links, like who reports its loss: neither waits for the other.
     connection.execute(
         sa.select(gateways.c.incarnation).where(which).order_by(gateways.c.incarnation).with_for_update()
     )

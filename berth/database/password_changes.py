@@ -34,7 +34,7 @@ class Passwords:
     newer: tuple[str, ...] = ()
 
     def offered(self, password_hash: str) -> "Passwords":
-        """The charger is about to be told of this one."""
+        """The charger is about to receive this one."""
         return Passwords(self.current, (*self.newer, password_hash)[-MOST:])
 
     def refused(self, password_hash: str) -> "Passwords":

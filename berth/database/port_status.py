@@ -63,13 +63,13 @@ class PortStatuses:
         vendor_error_code: str | None = None,
         info: str | None = None,
         create: bool = False,
-        tell: Callable[[StatusChange], Sequence[NewEvent]] = lambda change: (),
-        tell_unchanged: bool = False,
+        events_for: Callable[[StatusChange], Sequence[NewEvent]] = lambda change: (),
+        even_unchanged: bool = False,
     ) -> StatusChange | None:
         """Keep a connector's status; what it changes of its port's, or None.
 
-        The events that `tell` makes of a change are kept with it, both or neither: a repeat of the report
-        is no change any more. With `tell_unchanged` it is asked also when `after` is what it was before.
+        The events that `events_for` makes of a change are kept with it, both or neither: a repeat of the
+        report is no change any more. With `even_unchanged` it is asked also when `after` is what it was before.
 
         None also for a port Berth does not know, unless `create` adds it. `status_at` of the port becomes
         `at` with every report. A connector of 1.6 is a port: its status is the port's, as reported.
@@ -108,8 +108,8 @@ class PortStatuses:
                     },
                 )
             change = StatusChange(port_id, port_number, before, after)
-            if after != before or tell_unchanged:
-                store_events(connection, tell(change))
+            if after != before or even_unchanged:
+                store_events(connection, events_for(change))
             return change if after != before else None
 
         return await self._connections.transaction(work)

@@ -13,7 +13,7 @@ from berth.database.liveness import gateway_lives
 from berth.database.records import OutboxEvent, Presence
 from berth.database.tables import chargers, gateways, links
 
-_AFTER = timedelta(milliseconds=1)  # an end has a later instant than the beginning that was told
+_AFTER = timedelta(milliseconds=1)  # an end has a later instant than the beginning that was reported
 
 _of_link = (
     links.c.charger_id,
@@ -55,7 +55,7 @@ _FIND_GATEWAY = (
     .values(loss_told_at=None)
     .returning(gateways.c.incarnation)
 )
-# Whoever was told of this socket's loss needs not be told of the end of the one before it.
+# Whoever received this socket's loss needs no event of the end of the one before it.
 _FIND_LINKS = (
     sa.update(links)
     .where(links.c.incarnation == bindparam("its_incarnation"), links.c.lost_at.is_not(None))
@@ -79,7 +79,7 @@ class Presences:
     async def connected(self, charger_id: int, epoch: int) -> list[Presence]:
         """The socket is ready; before it went the one it took over from, if that was never released.
 
-        Empty when a newer one took over, or the charger was removed; also when the socket was told to be
+        Empty when a newer one took over, or the charger was removed; also when the socket was reported to be
         lost, until `find`.
         """
         rows = await self._connections.query(_LINK, charger=charger_id)
@@ -94,7 +94,7 @@ class Presences:
     async def disconnected(self, charger_id: int, epoch: int) -> list[Presence]:
         """The ready socket ended: now, or when a newer one took over.
 
-        Empty when the charger was removed, or the end of a newer one was told.
+        Empty when the charger was removed, or the end of a newer one was reported.
         """
         rows = await self._connections.query(_LINK, charger=charger_id)
         if rows and rows[0].epoch == epoch and rows[0].lost_at is not None:
@@ -112,13 +112,13 @@ class Presences:
         return [_presence(row, row.epoch, False, _now(row)) for row in rows]
 
     async def lost_gateways(self) -> Sequence[str]:
-        """Gateways without a heartbeat whose loss was not told yet."""
+        """Gateways without a heartbeat whose loss is not reported yet."""
         return [row.incarnation for row in await self._connections.query(_LOST)]
 
     async def mark_lost(self, incarnation: str, outbox_event: Callable[[Presence], OutboxEvent]) -> None:
         """Announce what ended when this gateway died: all its ready sockets, after its last heartbeat.
 
-        Nothing when it was told already, or the gateway was heard again.
+        Nothing when it was reported already, or the gateway's heartbeat is back.
         """
 
         def work(connection: sa.Connection) -> None:
@@ -135,7 +135,7 @@ class Presences:
         await self._connections.transaction(work)
 
     async def find(self, incarnation: str, outbox_event: Callable[[Presence], OutboxEvent]) -> None:
-        """Announce what is there all the same when this gateway was heard after its loss, as of then."""
+        """Report the chargers of a gateway whose heartbeat came back after its loss, as of then."""
 
         def work(connection: sa.Connection) -> None:
             its = {"its_incarnation": incarnation}

@@ -80,7 +80,7 @@ class Charger:
     security_profile: int | None = (
         None  # the least it may connect with (OCPP 2.0.1 part 2 A00); None: not set
     )
-    has_newer_password: bool = False  # it was told of one that it has not used yet
+    has_newer_password: bool = False  # it was sent one that it has not used yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +396,7 @@ class OutboxEvent:
     charger_id: int
     site_id: str | None
     body_json: str
-    not_for_newer_than: datetime | None = None  # webhooks made after it are not told
+    not_for_newer_than: datetime | None = None  # webhooks made after it do not receive it
 
 
 DeliveryState = Literal["pending", "delivered", "given_up"]
@@ -450,14 +450,14 @@ class DeliveryTarget:
 class Heartbeat:
     """A gateway lives."""
 
-    loss_was_told: bool  # webhooks were told that its chargers went with it
+    loss_was_told: bool  # its chargers' disconnection was reported to webhooks
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
     """A charger came, or went: its socket `epoch` became ready, or ended, at `at`.
 
-    `losses` tells the comings and goings of one socket apart: it grows when a loss turns out to be none.
+    `losses` distinguishes the events of one socket: it grows when a loss turns out to be none.
     """
 
     charger_id: int

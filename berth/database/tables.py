@@ -122,7 +122,7 @@ gateways = sa.Table(
     sa.Column("started_at", Instant, nullable=False),
     sa.Column("heartbeat_at", Instant, nullable=False),
     sa.Column("draining_at", Instant),  # takes no new commands since then
-    sa.Column("loss_told_at", Instant),  # webhooks were told that its chargers went with it
+    sa.Column("loss_told_at", Instant),  # its chargers' disconnection was reported to webhooks
 )
 
 links = sa.Table(
@@ -136,8 +136,8 @@ links = sa.Table(
     sa.Column("ready_at", Instant),
     sa.Column("disconnected_at", Instant),
     sa.Column("replaced_epoch", sa.BigInteger),  # the ready socket it took over from; null = none
-    sa.Column("lost_at", Instant),  # webhooks were told that this socket ended with its gateway
-    # Counts, for ever, the sockets that were told to be lost and were not.
+    sa.Column("lost_at", Instant),  # this socket's end with its gateway was reported to webhooks
+    # Counts, for ever, the sockets that were reported lost and were not.
     sa.Column("losses", sa.Integer, nullable=False, server_default=sa.text("0")),
 )
 

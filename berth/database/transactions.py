@@ -80,15 +80,15 @@ class Transactions:
         ocpp_transaction_id: str | None = None,
         *,
         rivals: Mapping[str, int] | None = None,
-        tell: Callable[[ReportedStart], Attribution] | None = None,
+        events_for: Callable[[ReportedStart], Attribution] | None = None,
     ) -> int:
         """The transaction's id, positive and unique over all chargers.
 
         A report with the same `ocpp_transaction_id` (2.0.1), or without one with the same port, token, start
         and meter value (a repeated 1.6 StartTransaction), gives the same id and may add what was missing.
 
-        What `tell` makes of it is kept with it, both or neither. `rivals` are workflows it may be attributed
-        to, each with the id after which transactions count that others were.
+        What `events_for` makes of it is kept with it, both or neither. `rivals` are workflows it may be
+        attributed to, each with the id after which transactions count that others were.
         """
         key = (
             f"start:{port_number}|{id_tag}|{started_at.timestamp()}|{meter_start}"
@@ -106,14 +106,14 @@ class Transactions:
             "reservation_id": reservation_id,
         }
 
-        if tell is None:
+        if events_for is None:
             return int((await self._connections.change(self._start, **row))[0].id)
 
         def work(connection: sa.Connection) -> int:
             known = connection.execute(_BY_START, {"charger": charger_id, "key": key}).first()
             entered = connection.execute(self._start, row).one()
             transaction_id = int(entered.id)
-            attributed_to, new_events = tell(
+            attributed_to, new_events = events_for(
                 ReportedStart(
                     transaction_id,
                     datetime.fromtimestamp(entered.now, UTC),

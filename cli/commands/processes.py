@@ -73,7 +73,7 @@ def simulate(
     ] = None,
     password: Annotated[str | None, typer.Option(envvar="BERTH_CHARGER_PASSWORD")] = None,
 ) -> None:
-    """Run simulated chargers; `berth control` tells them what to do."""
+    """Run simulated chargers; `berth control` controls them."""
     from cli.processes import run_simulator
 
     if version not in (None, "1.6", "2.0.1"):

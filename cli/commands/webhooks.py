@@ -15,7 +15,7 @@ app = typer.Typer(
 
 
 class Event(StrEnum):
-    """What a webhook can be told of."""
+    """The events a webhook can receive."""
 
     RESERVATION_ACTIVE = "reservation.active"
     RESERVATION_USED = "reservation.used"
@@ -102,7 +102,7 @@ def deliveries(
     without_limit: All = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a webhook was told, newest first, and what waits or was given up."""
+    """Show what a webhook received, newest first, and what waits or was given up."""
     from cli.client import WEBHOOKS
     from cli.output import show_json, show_table
 
@@ -149,7 +149,7 @@ def send_ping(webhook_id: WebhookId, as_json: AsJson = False) -> None:
     if as_json:
         show_json(delivery)
     else:
-        typer.echo(f"A ping is on its way: `berth webhook deliveries {webhook_id}` tells what became of it.")
+        typer.echo(f"A ping is on its way: `berth webhook deliveries {webhook_id}` shows what became of it.")
 
 
 def _row(delivery: dict[str, Any]) -> tuple[object, ...]:

@@ -34,7 +34,7 @@ class Program:
 
 
 class RunningProgram:
-    """Keeps one program running until told to stop.
+    """Keeps one program running until asked to stop.
 
     It has a process group of its own, so that a Ctrl-C in the terminal reaches nobody but the supervisor.
     """

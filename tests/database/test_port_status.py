@@ -31,9 +31,9 @@ async def test_a_change_and_its_events_are_kept_together_or_not_at_all(
         raise RuntimeError("killed here")
 
     with pytest.raises(RuntimeError, match="killed here"):
-        await report(charger.id, 1, 1, "Faulted", now, tell=fail)
-    assert await report(charger.id, 1, 1, "Faulted", now, tell=tell) is not None
-    assert await report(charger.id, 1, 1, "Faulted", now, tell=tell) is None
+        await report(charger.id, 1, 1, "Faulted", now, events_for=fail)
+    assert await report(charger.id, 1, 1, "Faulted", now, events_for=tell) is not None
+    assert await report(charger.id, 1, 1, "Faulted", now, events_for=tell) is None
     stored = await database.events.next_of(charger.id)
     assert [event.payload_json for event in stored] == ['"Faulted"']
 
@@ -49,9 +49,9 @@ async def test_what_changes_nothing_is_told_on_request_only(
 
     report = database.chargers.record_status
     await report(charger.id, 1, 1, "Reserved", now)
-    assert await report(charger.id, 1, 1, "Reserved", now, tell=tell) is None
+    assert await report(charger.id, 1, 1, "Reserved", now, events_for=tell) is None
     assert told == []
-    assert await report(charger.id, 1, 1, "Reserved", now, tell=tell, tell_unchanged=True) is None
+    assert await report(charger.id, 1, 1, "Reserved", now, events_for=tell, even_unchanged=True) is None
     assert told == [StatusChange(charger.ports[0].id, 1, "Reserved", "Reserved")]
 
 

@@ -139,7 +139,7 @@ class Reporter:
             return attributed_to, [NewEvent(CHARGER, str(attributed_to), "transaction_started", f'"{name}"')]
 
         transaction_id = await self._start(
-            CHARGER, 1, id_tag, self._now, None, reservation_id, name, rivals=rivals, tell=tell
+            CHARGER, 1, id_tag, self._now, None, reservation_id, name, rivals=rivals, events_for=tell
         )
         assert self.seen[-1].transaction_id == transaction_id
         return self.seen[-1]
@@ -165,7 +165,7 @@ async def test_a_start_whose_events_cannot_be_made_is_not_kept(database: Databas
         raise RuntimeError("killed here")
 
     with pytest.raises(RuntimeError, match="killed here"):
-        await database.transactions.start(CHARGER, 1, "Tag", now, 0, tell=fail)
+        await database.transactions.start(CHARGER, 1, "Tag", now, 0, events_for=fail)
     assert await database.transactions.current(CHARGER) == {}
 
 

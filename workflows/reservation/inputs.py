@@ -1,4 +1,4 @@
-"""What a reservation can be told: a command, an event of its charger, the outcome of a step."""
+"""The inputs of a reservation: a command, an event of its charger, the outcome of a step."""
 
 from dataclasses import dataclass
 from datetime import datetime
