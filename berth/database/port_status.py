@@ -69,7 +69,7 @@ class PortStatuses:
         """Keep a connector's status; what it changes of its port's, or None.
 
         The events that `events_for` makes of a change are kept with it, both or neither: a repeat of the
-        report is no change any more. With `even_unchanged` it is asked also when `after` is what it was before.
+        report is no change any more. With `even_unchanged` it is asked also when `after` is as before.
 
         None also for a port Berth does not know, unless `create` adds it. `status_at` of the port becomes
         `at` with every report. A connector of 1.6 is a port: its status is the port's, as reported.
