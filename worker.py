@@ -16,9 +16,8 @@ from activities.webhook_delivery import WebhookDeliverer
 from berth.database import Database
 from berth.process import Background
 from berth.settings import Settings
-from webhooks.charger_presence import ChargerPresence
+from webhooks.charger_presence import ChargerPresence, watch_for_losses
 from webhooks.dispatcher import Dispatcher
-from webhooks.loss_watch import watch_for_losses
 from webhooks.outbox import WebhookOutbox
 from webhooks.sender import Sender
 from workflows.change_password import ChangePasswordWorkflow

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Scope
 from temporalio.client import Client
 
-from api.documentation_pages import add_pages
+from api.documentation import add_pages
 from api.errors import handle_errors
 from api.key_use import KeyUse
 from api.rate_limit import RateLimit

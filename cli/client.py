@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from berth.errors import StartError
-from cli.up.api_key import api_key_file
+from cli.up.var_folder import api_key_file
 
 TIMEOUT = httpx.Timeout(75.0, connect=5.0)
 """Longer than the longest `Prefer: wait`."""

@@ -21,12 +21,11 @@ from berth.settings import Settings
 from berth.temporal.client import connect
 from berth.tls import renewed
 from gateway import gateway_metrics as metrics
-from gateway.backlog import report_backlog
 from gateway.call_log import MessageLog
 from gateway.event_dispatcher import EventDispatcher
 from gateway.gateway_tls import GatewayTls
 from gateway.housekeeping import run_housekeeping
-from gateway.load import Load, report_load
+from gateway.load import Load, report_backlog, report_load
 from gateway.registry import Registry
 from gateway.server import DIALECTS, GatewayServer
 from webhooks.charger_presence import ChargerPresence

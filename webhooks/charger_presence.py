@@ -1,14 +1,22 @@
 """Webhook events of chargers that connect and disconnect, also of those whose gateway died."""
 
+import asyncio
+import time
 from functools import partial
 
-from berth.database import Database, OutboxEvent, Presence
+import structlog
+
+from berth.database import HEARTBEAT_LIFETIME, Database, OutboxEvent, Presence
 from webhooks.outbox import WebhookOutbox
 from workflows.webhook_events import EventType, charger_event_id, event_body
 
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY = 5.0  # seconds
+
 
 class ChargerPresence:
-    """Tells of sockets that became ready, and of their ends. Safe to repeat, like all outbox_events."""
+    """Enqueues an event when a socket becomes ready, and when it ends. Safe to repeat: ids are entered once."""
 
     def __init__(self, database: Database, outbox: WebhookOutbox) -> None:
         self._database = database
@@ -63,3 +71,30 @@ def _outbox_event(presence: Presence, is_late: bool = False) -> OutboxEvent:
         # A webhook made after the gateway died asked for what is to come.
         not_for_newer_than=presence.at if is_late else None,
     )
+
+
+async def watch_for_losses(
+    database: Database,
+    presence: ChargerPresence,
+    every: float = _LOOK_EVERY,
+    steady_for: float = HEARTBEAT_LIFETIME.total_seconds(),
+) -> None:
+    """Report lost chargers, for ever; only while the database has answered for `steady_for` seconds.
+
+    After a sleep of this process or an outage of the database every gateway looks silent: they are given the
+    time to answer.
+    """
+    steady_since = answered_at = time.time()  # not the monotonic clock, which stands still in a sleep
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await database.ping()
+            now = time.time()
+            if not 0 <= now - answered_at < 2 * every:
+                steady_since = now
+            answered_at = now
+            if now - steady_since >= steady_for:
+                await presence.look_for_lost()
+        except Exception as error:
+            log.warning("lost_chargers_not_told", error=repr(error))
+            steady_since = time.time()

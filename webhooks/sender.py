@@ -1,13 +1,18 @@
-"""One attempt to deliver an event: an HTTP POST, signed, to an address that was checked."""
+"""One attempt to deliver an event: an HTTP POST, signed, to an address that was checked.
+
+A receiver knows that an event is Berth's by HMAC-SHA256 over the time of the attempt and the body.
+"""
 
 import asyncio
+import hashlib
+import hmac
+import secrets
 import ssl
 import time
 from dataclasses import dataclass
 
 import httpx
 
-from webhooks.signature import HEADER, signature
 from webhooks.target import Resolve, TargetRefused, checked_addresses, parse, resolve
 
 TIMEOUT = 10.0
@@ -106,3 +111,17 @@ def _sentence(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.ConnectError):
         return "no connection"
     return f"the connection broke ({type(error).__name__})"
+
+
+HEADER = "Berth-Signature"
+
+
+def new_secret() -> str:
+    """The secret of a new webhook."""
+    return "whsec_" + secrets.token_urlsafe(32)
+
+
+def signature(secret: str, timestamp: int, body: bytes) -> str:
+    """The value of `HEADER` for an attempt at `timestamp` (unix seconds)."""
+    signed = f"{timestamp}.".encode() + body
+    return f"t={timestamp},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"

@@ -19,7 +19,7 @@ from api.schemas.base import Data, Page
 from api.schemas.webhooks import DeliveryIdInPath, NewWebhookBody, StateInQuery, WebhookIdInPath
 from api.services import Here, Services
 from berth.database import ApiKey, Delivery, Webhook
-from webhooks.signature import new_secret
+from webhooks.sender import new_secret
 from webhooks.target import TargetRefused, checked_addresses, parse
 from workflows.webhook_events import PING, event_body
 

@@ -3,10 +3,9 @@
 Open it with `Database.open(url)`; everything it gives back is a frozen record.
 """
 
-from berth.database.clock import database_now
+from berth.database.clock import HEARTBEAT_LIFETIME, database_now
 from berth.database.database import Database
 from berth.database.errors import AlreadyExists, DatabaseError, SchemaError, UnreachableError
-from berth.database.liveness import HEARTBEAT_LIFETIME
 from berth.database.records import (
     RIGHTS,
     TOKEN_STATUSES,

@@ -10,11 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from berth.database import capabilities
-from berth.database.clock import database_now
+from berth.database.clock import database_now, gateway_lives, is_ready, takes_commands
 from berth.database.connections import Connections, Row, T
 from berth.database.errors import AlreadyExists
 from berth.database.events import is_waiting_for
-from berth.database.liveness import gateway_lives, is_ready, takes_commands
 from berth.database.passwords import hash_password
 from berth.database.port_status import PortStatuses
 from berth.database.records import (

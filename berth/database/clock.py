@@ -1,10 +1,16 @@
-"""The database's clock, the only one that decides what is fresh: processes' clocks may disagree."""
+"""The database's clock, the only one that decides what is fresh: processes' clocks may disagree.
 
+A socket is live while its gateway's heartbeat is fresh by it.
+"""
+
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+
+from berth.database.tables import gateways, links
 
 
 class _DatabaseNow(FunctionElement[float]):
@@ -27,3 +33,22 @@ def _sqlite_now(element: _DatabaseNow, compiler: Any, **_: Any) -> str:
 def _postgresql_now(element: _DatabaseNow, compiler: Any, **_: Any) -> str:
     # Not now(): that is the start of the transaction.
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
+
+
+HEARTBEAT_LIFETIME = timedelta(seconds=15)
+"""A gateway silent for this long is taken for dead."""
+
+gateway_lives: sa.ColumnElement[bool] = (
+    gateways.c.heartbeat_at > database_now() - HEARTBEAT_LIFETIME.total_seconds()
+)
+
+holds_socket: sa.ColumnElement[bool] = sa.and_(gateways.c.incarnation == links.c.incarnation, gateway_lives)
+"""Joins `gateways` to `links`: a live gateway holds the charger's socket."""
+
+takes_commands: sa.ColumnElement[bool] = sa.and_(
+    gateway_lives, gateways.c.draining_at.is_(None), links.c.ready_at.is_not(None)
+)
+"""Of a link and the gateway that holds it: the charger is ready, and its gateway takes new commands."""
+
+is_ready: sa.ColumnElement[bool] = sa.and_(holds_socket, takes_commands)
+"""Joins `gateways` to `links`: and the charger can be sent commands."""

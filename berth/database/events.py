@@ -6,9 +6,8 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from berth.database.clock import database_now
+from berth.database.clock import database_now, holds_socket
 from berth.database.connections import Connections
-from berth.database.liveness import holds_socket
 from berth.database.records import Backlog, NewEvent, StoredEvent, as_row
 from berth.database.tables import events, gateways, links
 

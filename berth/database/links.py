@@ -6,9 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from berth.database.clock import database_now
+from berth.database.clock import database_now, gateway_lives, is_ready
 from berth.database.connections import Connections
-from berth.database.liveness import gateway_lives, is_ready
 from berth.database.records import Gateway, Heartbeat, Link, Taken
 from berth.database.tables import gateways, links
 

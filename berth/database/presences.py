@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from berth.database.clock import database_now
+from berth.database.clock import database_now, gateway_lives
 from berth.database.connections import Connections, Row
 from berth.database.deliveries import enter_deliveries, insert_of
-from berth.database.liveness import gateway_lives
 from berth.database.records import OutboxEvent, Presence
 from berth.database.tables import chargers, gateways, links
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from berth.database.instant import Instant
-from berth.database.wire_text import WireText
+from berth.database.column_types import Instant, WireText
 
 IDENTITY_LENGTH = 48
 """OCPP 2.0.1 identifierString[48]; 1.6 leaves 20 of it unused."""

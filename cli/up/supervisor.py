@@ -24,11 +24,10 @@ from berth.temporal.namespace import ensure_search_attributes
 from berth.temporal.payload_key_check import check_payload_keys
 from berth.temporal.task_queues import has_pollers
 from cli.problem import EXIT_CODE
-from cli.up.api_key import api_key_file, kept_api_key
 from cli.up.program import Program, RunningProgram
 from cli.up.temporal_cli import find_temporal_cli
 from cli.up.temporal_server import STOP_WITHIN, TemporalServer
-from cli.up.var_folder import ensure_var
+from cli.up.var_folder import api_key_file, ensure_var, kept_api_key
 from cli.up.welcome import Welcome
 from simulator import console
 from workflows.names import RESERVATIONS_QUEUE

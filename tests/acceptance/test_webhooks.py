@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.stack import Stack
 from tests.patience import at_most
 from tests.receiver import Receiver
-from webhooks.signature import HEADER, signature
+from webhooks.sender import HEADER, signature
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import CacheStats
 
 from berth.database import database_now
+from berth.database.column_types import Instant
 from berth.database.connections import Connections
-from berth.database.instant import Instant
 
 
 async def test_the_database_tells_unix_seconds(connections: Connections) -> None:

@@ -12,8 +12,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from berth.database import Charger, Database, NewCharger
-from gateway.backlog import report_backlog
 from gateway.call_log import MessageLog
+from gateway.load import report_backlog
 from tests.gateway.commands import Commands
 from tests.gateway.stack import Stack, Temporal, until
 from tests.gateway.station import basic

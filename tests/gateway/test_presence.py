@@ -15,8 +15,7 @@ from berth.database.connections import connect
 from berth.database.tables import gateways
 from tests.database.time_passes import age
 from tests.gateway.stack import Stack, Temporal, eventually, until
-from webhooks.charger_presence import ChargerPresence
-from webhooks.loss_watch import watch_for_losses
+from webhooks.charger_presence import ChargerPresence, watch_for_losses
 from webhooks.outbox import WebhookOutbox
 
 CAME, WENT = "charger.connected", "charger.disconnected"

@@ -6,7 +6,7 @@ import pytest
 
 from berth.errors import StartError
 from cli.client import key_for
-from cli.up.api_key import api_key_file, kept_api_key
+from cli.up.var_folder import api_key_file, kept_api_key
 
 
 def test_it_is_made_once(tmp_path: Path) -> None:

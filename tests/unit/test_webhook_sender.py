@@ -16,8 +16,7 @@ from tests.certificates import Authority
 from tests.launch.commands import ROOT
 from tests.patience import at_most
 from tests.receiver import Receiver
-from webhooks.sender import Outcome, Sender
-from webhooks.signature import HEADER, signature
+from webhooks.sender import HEADER, Outcome, Sender, signature
 from worker import DELIVERIES_AT_ONCE
 
 SECRET = "whsec_test"

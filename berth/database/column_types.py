@@ -1,4 +1,4 @@
-"""How an instant is stored: unix seconds in, an aware UTC datetime out, the same on both databases."""
+"""Columns that are the same on both databases: instants, and text as chargers send it."""
 
 from datetime import UTC, datetime
 
@@ -26,3 +26,16 @@ class Instant(sa.types.TypeDecorator[datetime]):
     def process_result_value(self, value: float | None, dialect: sa.Dialect) -> datetime | None:
         """The aware UTC datetime of unix seconds."""
         return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+class WireText(sa.types.TypeDecorator[str]):
+    """A text column that takes NUL (PostgreSQL refuses it) and lone surrogates (both do) as replacements."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """The text with what no database stores replaced."""
+        if value is None:
+            return None
+        return value.replace("\0", "\ufffd").encode(errors="replace").decode()
