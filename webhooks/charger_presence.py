@@ -16,7 +16,7 @@ _LOOK_EVERY = 5.0  # seconds
 
 
 class ChargerPresence:
-    """Enqueues an event when a socket becomes ready, and when it ends. Safe to repeat: ids are entered once."""
+    """Enqueues an event when a socket becomes ready, and when it ends. Safe to repeat, by the events' ids."""
 
     def __init__(self, database: Database, outbox: WebhookOutbox) -> None:
         self._database = database
