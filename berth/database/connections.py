@@ -50,11 +50,3 @@ def address_of(url: str) -> sa.URL:
     if address.get_backend_name() not in _BACKENDS:
         raise sa.exc.ArgumentError(f"{address.drivername}: neither SQLite nor PostgreSQL")
     return address
-
-
-def connect(url: sa.URL) -> Connections:
-    """The connections to the database at `url`, opened on first use."""
-    from berth.database.postgres import PostgresConnections
-    from berth.database.sqlite import SqliteConnections
-
-    return (SqliteConnections if url.get_backend_name() == "sqlite" else PostgresConnections)(url)

@@ -11,7 +11,7 @@ from berth.database.api_keys import ApiKeys
 from berth.database.capabilities import ChargerCapabilities
 from berth.database.chargers import Chargers
 from berth.database.clock import database_now
-from berth.database.connections import Connections, address_of, connect
+from berth.database.connections import Connections, address_of
 from berth.database.deliveries import Deliveries
 from berth.database.errors import SchemaError, UnreachableError
 from berth.database.events import Events
@@ -26,6 +26,14 @@ from berth.database.subscriptions import EventSubscriptions
 from berth.database.tokens import Tokens
 from berth.database.transactions import Transactions
 from berth.database.webhooks import Webhooks
+
+
+def connect(url: sa.URL) -> Connections:
+    """The connections to the database at `url`, opened on first use."""
+    from berth.database.postgres import PostgresConnections
+    from berth.database.sqlite import SqliteConnections
+
+    return (SqliteConnections if url.get_backend_name() == "sqlite" else PostgresConnections)(url)
 
 
 class Database:

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import make_url
 
 from berth.database import Charger, Database, NewCharger, NewPort, migrate
-from berth.database.connections import Connections, connect
+from berth.database.connections import Connections
+from berth.database.database import connect
 from tests.database.postgres import PostgresServer
 
 

@@ -17,7 +17,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.reservation_lookups import RouteFinder
 from berth import deadline
 from berth.database import Charger, Database
-from berth.database.connections import connect
+from berth.database.database import connect
 from berth.database.tables import chargers
 from tests.database.hanging import line_to
 from tests.database.postgres import PostgresServer

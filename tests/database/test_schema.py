@@ -11,7 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from berth.database import Capabilities, Database, SchemaError, migrate, migrate_async, schema
-from berth.database.connections import Connections, connect
+from berth.database.connections import Connections
+from berth.database.database import connect
 from berth.database.tables import metadata
 
 VERSION = sa.table("alembic_version", sa.column("version_num"))

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from berth.database import Charger, Database, UnreachableError, migrate_async
-from berth.database.connections import connect
+from berth.database.database import connect
 from tests.database.postgres import PostgresServer
 
 END_OTHERS = sa.text(

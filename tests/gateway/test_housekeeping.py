@@ -11,7 +11,8 @@ import structlog
 from sqlalchemy import make_url
 
 from berth.database import Charger, Database, EventSubscription, LoggedMessage
-from berth.database.connections import Connections, connect
+from berth.database.connections import Connections
+from berth.database.database import connect
 from berth.database.tables import gateways, idempotency, messages
 from gateway.housekeeping import run_housekeeping, sweep
 from tests.database.time_passes import age

@@ -13,7 +13,8 @@ from sqlalchemy import make_url
 
 from berth.charger_link import NotSent
 from berth.database import Capabilities, Charger, Database
-from berth.database.connections import Connections, connect
+from berth.database.connections import Connections
+from berth.database.database import connect
 from berth.database.tables import chargers
 from gateway import inquiry, outbound
 from tests.database.time_passes import age

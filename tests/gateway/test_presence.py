@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import make_url
 
 from berth.database import Charger, Database, UnreachableError
-from berth.database.connections import connect
+from berth.database.database import connect
 from berth.database.tables import gateways
 from tests.database.time_passes import age
 from tests.gateway.stack import Stack, Temporal, eventually, until

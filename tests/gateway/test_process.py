@@ -20,7 +20,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from berth.database import Charger, Database, Link, UnreachableError
-from berth.database.connections import connect as connect_database
+from berth.database.database import connect as connect_database
 from berth.database.tables import gateways
 from berth.settings import Settings
 from berth.temporal.client import connect

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import make_url
 
 from berth.database import Database, migrate_async
-from berth.database.connections import connect
+from berth.database.database import connect
 from berth.database.tables import gateways
 from berth.ports import free_port
 from berth.settings import Settings

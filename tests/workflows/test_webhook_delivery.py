@@ -14,7 +14,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from berth.database import Database, Delivery, DueDelivery, OutboxEvent, migrate_async
-from berth.database.connections import connect
+from berth.database.database import connect
 from berth.database.tables import webhook_deliveries
 from tests.database.time_passes import age
 from tests.receiver import Receiver
