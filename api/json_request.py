@@ -27,8 +27,8 @@ class JsonRequest(Request):
         return _parse(await self.body())
 
     async def _read(self) -> bytes:
-        outbox_event = self.headers.get("content-length", "")
-        if outbox_event.isdecimal() and int(outbox_event) > MAX_BODY:
+        announced = self.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > MAX_BODY:
             raise _too_large()
         body = bytearray()
         async for chunk in self.stream():

@@ -12,6 +12,8 @@ from temporalio.client import Client
 
 from api.app import close, create_app
 from berth.database import Database
+from berth.http_server import serve_until
+from berth.process import unless_stopped
 from berth.settings import Settings
 from berth.tls import ServerTls, renewed
 
@@ -47,7 +49,8 @@ async def run(
     """
     listener = _listen(settings.api_host, settings.api_port)
     if settings.bootstrap_api_key is not None:
-        await database.keys.ensure_bootstrap(settings.bootstrap_api_key.get_secret_value())
+        key = settings.bootstrap_api_key.get_secret_value()
+        await unless_stopped(stop, database.keys.ensure_bootstrap(key))
     app = create_app(settings, client, database)
     config = uvicorn.Config(
         app,
@@ -63,22 +66,10 @@ async def run(
     log.info("api_listening", host=host, port=port)
     try:
         with renewed(tls):
-            await _serve(_Server(config), listener, stop)
+            await serve_until(stop, _Server(config), listener)
     finally:
         await close(app)
     log.info("api_stopped")
-
-
-async def _serve(server: uvicorn.Server, listener: socket.socket, stop: asyncio.Event) -> None:
-    async def exit_at_stop() -> None:
-        await stop.wait()
-        server.should_exit = True
-
-    stopping = asyncio.create_task(exit_at_stop())
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        stopping.cancel()
 
 
 class _Server(uvicorn.Server):

@@ -1,5 +1,7 @@
 """uvicorn for what a process serves besides its work, or as a part of it."""
 
+import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,3 +30,19 @@ class HttpServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leaves signals to the process: uvicorn's own handlers would raise them once more afterwards."""
         yield
+
+
+async def serve_until(
+    stop: asyncio.Event, server: uvicorn.Server, listener: socket.socket | None = None
+) -> None:
+    """Serve until `stop`, on the listener if there is one; requests under way are finished first."""
+
+    async def exit_at_stop() -> None:
+        await stop.wait()
+        server.should_exit = True
+
+    stopping = asyncio.create_task(exit_at_stop())
+    try:
+        await server.serve(sockets=None if listener is None else [listener])
+    finally:
+        stopping.cancel()

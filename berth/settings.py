@@ -215,5 +215,6 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _database_in_var(self) -> "Settings":
-        self.database_url = self.database_url or f"sqlite:///{self.var}/berth.db"
+        if "database_url" not in self.model_fields_set:
+            self.database_url = f"sqlite:///{self.var}/berth.db"
         return self

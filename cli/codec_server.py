@@ -6,7 +6,6 @@ Temporal's protocol for remote codecs: POST /encode and /decode, `Payloads` as J
 import asyncio
 import hmac
 import ipaddress
-import signal
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -24,7 +23,7 @@ from starlette.routing import Route
 from temporalio.api.common.v1 import Payload, Payloads
 
 from berth.errors import StartError
-from berth.http_server import HttpServer
+from berth.http_server import HttpServer, serve_until
 from berth.payload_keys import parse_keys
 from berth.settings import Settings
 from berth.temporal.codec import PayloadEncryption, UnreadablePayload
@@ -75,14 +74,11 @@ def codec_app(settings: Settings) -> Starlette:
     )
 
 
-async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises StartError as `codec_app` does."""
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop`. Raises StartError as `codec_app` does."""
     server = HttpServer(codec_app(settings), settings.codec_host, settings.codec_port)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.handle_exit, number, None)
     log.info("codec_server_listening", host=settings.codec_host, port=settings.codec_port)
-    await server.serve()
+    await serve_until(stop, server)
     log.info("codec_server_stopped")
 
 

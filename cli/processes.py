@@ -94,7 +94,7 @@ def run_worker(settings: Settings) -> None:
 
     async def work(client: Client, database: Database, stop: asyncio.Event) -> None:
         if settings.worker_build is not None:
-            await warn_unless_current(client, settings.worker_build)
+            await unless_stopped(stop, warn_unless_current(client, settings.worker_build))
         process = WorkerProcess(settings, client, database, stop)
         async with serving_health(settings, health_app(client, database, lambda: process.takes_work)):
             await process.run()
@@ -115,7 +115,7 @@ def run_codec_server(settings: Settings) -> None:
 
     set_up_logs(settings, "codec")
     require_free("CODEC_PORT", settings.codec_host, settings.codec_port)
-    _run(lambda stop: unless_stopped(stop, run(settings)))
+    _run(partial(run, settings))
 
 
 def run_simulator(
@@ -194,9 +194,9 @@ def _with(
         if opened is None:
             return
         async with opened as database:
-            await check_payload_keys(settings, database)
+            await unless_stopped(stop, check_payload_keys(settings, database))
             client = await unless_stopped(stop, connecting(settings))
-            if client is not None:
+            if client is not None and not stop.is_set():
                 await work(client, database, stop)
 
     return main

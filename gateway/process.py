@@ -88,7 +88,9 @@ async def run(
         )
 
     _show(registry, event_dispatcher, messages)
-    await database.links.start(incarnation, gateway_id, queue)
+    await unless_stopped(stop, database.links.start(incarnation, gateway_id, queue))
+    if stop.is_set():
+        return
     background = Background(stop)
     with renewed(tls):
         try:
@@ -97,7 +99,8 @@ async def run(
             background.start("event dispatcher", event_dispatcher.sweep())
             background.start("message log", messages.run())
             background.start("housekeeping", run_housekeeping(database))
-            background.start("load report", report_load(look, settings.load_log_interval))
+            if settings.load_log_interval:
+                background.start("load report", report_load(look, settings.load_log_interval))
             if settings.metrics_port:
                 background.start("backlog", report_backlog(database))
             last_call = asyncio.Event()

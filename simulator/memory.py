@@ -47,7 +47,8 @@ class FileMemory:
 
     def save(self, content: dict[str, Any]) -> None:
         """Keep this instead."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
         draft = self._path.with_suffix(".new")
         draft.write_text(json.dumps(content), "utf-8")
         os.replace(draft, self._path)

@@ -226,6 +226,6 @@ class PasswordOutcome(Response):
     )
     reason: str | None = Field(
         None,
-        description="ChargerOffline, NoResponse, InvalidResponse, or the charger's own report for a refusal.",
+        description="ChargerOffline, NoResponse, InvalidResponse, or the reason that the charger gave.",
         examples=["NotSupported"],
     )

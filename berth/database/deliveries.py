@@ -157,7 +157,7 @@ class Deliveries:
     async def enqueue(self, events: Sequence[OutboxEvent]) -> int:
         """Enter a delivery for each event and each webhook that wants it, all or none; how many are new.
 
-        An event that was outbox_event before, by its id, is not entered again.
+        An event that was enqueued before, by its id, is not entered again.
         """
 
         listeners = await self._connections.lookup(_LISTENERS)

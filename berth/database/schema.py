@@ -51,7 +51,7 @@ def check_schema(connection: sa.Connection) -> None:
 
 def _migrate_sqlite(url: sa.URL) -> None:
     if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = sqlite_engine(url, size=1)
     try:
         with engine.connect() as connection:

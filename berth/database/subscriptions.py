@@ -24,7 +24,9 @@ _this_run = sa.and_(table.c.workflow_id == bindparam("workflow"), table.c.first_
 _is_forgotten = table.c.expires_at <= database_now() - KEPT_AFTER_EXPIRY.total_seconds()
 _is_unexpired = table.c.expires_at > database_now()
 
-_MARK_ACCEPTED = sa.update(table).where(_this_run).values(accepted=True)
+_MARK_ACCEPTED = (
+    sa.update(table).where(_this_run, table.c.generation == bindparam("of_generation")).values(accepted=True)
+)
 _REMOVE = (
     sa.delete(table)
     .where(_this_run, table.c.generation <= bindparam("of_generation"))
@@ -151,7 +153,11 @@ class EventSubscriptions:
         Other accepted, unexpired reservations of its port are so no longer, and each gets the event that
         `event_for` makes; which they are. Of two that are marked at once the later one sees the earlier.
         """
-        this_run = {"workflow": subscription.workflow_id, "run": subscription.first_run_id}
+        this_frame = {
+            "workflow": subscription.workflow_id,
+            "run": subscription.first_run_id,
+            "of_generation": subscription.generation,
+        }
         of_port = {"charger": subscription.charger_id, "number": subscription.port_number}
 
         def work(connection: sa.Connection) -> list[EventSubscription]:
@@ -163,12 +169,14 @@ class EventSubscriptions:
                 for *row, is_unexpired in connection.execute(_OF_PORT, of_port):
                     one = EventSubscription(*row)
                     if one.workflow_id == subscription.workflow_id:
-                        is_there = one.first_run_id == subscription.first_run_id
+                        is_there = one.first_run_id == subscription.first_run_id and (
+                            one.generation == subscription.generation
+                        )
                     elif one.accepted and is_unexpired:
                         superseded.append(one)
                 if not is_there:
                     return []
-            connection.execute(_MARK_ACCEPTED, this_run)
+            connection.execute(_MARK_ACCEPTED, this_frame)
             for one in superseded:
                 connection.execute(_SUPERSEDE, {"superseded": one.workflow_id})
             if event_for is not None:

@@ -115,15 +115,20 @@ class _Inbound(worker.WorkflowInboundInterceptor):
         return await super().handle_update_handler(input)
 
 
+_OF_THE_DATABASE = frozenset({"LookAtCharger", "Unsubscribe"})
+
+
 class _Outbound(worker.WorkflowOutboundInterceptor):
-    """What a workflow has done elsewhere. Local activities are the worker's own."""
+    """What a workflow has done elsewhere. Questions to the database make no span."""
 
     def __init__(self, next: worker.WorkflowOutboundInterceptor, latest: _LatestRequest) -> None:
         super().__init__(next)
         self._latest = latest
 
     def start_activity(self, input: worker.StartActivityInput) -> workflow.ActivityHandle[Any]:
-        input.headers = self._latest.span(f"StartActivity:{input.activity}", SpanKind.CLIENT, input.headers)
+        if input.activity not in _OF_THE_DATABASE:
+            name = f"StartActivity:{input.activity}"
+            input.headers = self._latest.span(name, SpanKind.CLIENT, input.headers)
         return super().start_activity(input)
 
     def continue_as_new(self, input: worker.ContinueAsNewInput) -> NoReturn:

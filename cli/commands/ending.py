@@ -14,7 +14,7 @@ INTERRUPTED = 130
 EXIT_CODES = {
     DONE: "done",
     REFUSED: "refused, by Berth or the charger, or `berth doctor` found something wrong",
-    WRONG_USE: "wrong command line or setting, or a process that cannot start",
+    WRONG_USE: "wrong command line or setting, or a process that cannot start or go on",
     NO_ANSWER: "Berth does not answer, or cannot at the moment",
     PENDING: "not known yet (`Pending`), Berth keeps at it",
     INTERRUPTED: "interrupted (Ctrl-C)",

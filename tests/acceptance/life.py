@@ -84,8 +84,8 @@ class Life:
     async def show(self, number: int) -> dict[str, Any]:
         return await self.stack.show(self.charger_id, number)
 
-    async def is_in(self, number: int, state: str) -> dict[str, Any]:
-        return await self.stack.until_state(self.charger_id, state, number, within=PATIENTLY)
+    async def is_in(self, number: int, state: str, within: float = PATIENTLY) -> dict[str, Any]:
+        return await self.stack.until_state(self.charger_id, state, number, within=within)
 
     async def stays_in(self, number: int, state: str) -> None:
         """It comes to this state, and is in it still when everything has settled."""

@@ -124,9 +124,9 @@ def test_times_never_run_backwards_though_the_servers_clock_does() -> None:
     record = reserving.machine.record
     told = [entry.at for entry in record.timeline]
     assert told == sorted(told)
-    outbox_event = [event.at for event in record.webhooks.events]
-    assert len(outbox_event) == 2
-    assert min(outbox_event) >= NOW
+    announced = [event.at for event in record.webhooks.events]
+    assert len(announced) == 2
+    assert min(announced) >= NOW
 
 
 def test_the_webhook_event_of_an_accepted_has_the_workflows_time() -> None:

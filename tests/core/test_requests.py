@@ -54,8 +54,8 @@ def test_an_update_that_comes_after_its_own_signal_and_a_cancel_brings_nothing_b
     (late,) = answers(reserving.tell(reserve("r1", key=9)))
     assert (late.status, reserving.state) == (ReserveStatus.ACCEPTED, "cancelled"), "that was its answer"
     assert isinstance(reserving.step, Unsubscribe)
-    outbox_event = [event.type.value for event in reserving.machine.record.webhooks.events]
-    assert outbox_event == ["reservation.cancelled"]
+    announced = [event.type.value for event in reserving.machine.record.webhooks.events]
+    assert announced == ["reservation.cancelled"]
 
 
 def test_one_that_was_overtaken_by_the_cancel_is_refused_when_it_comes_again() -> None:

@@ -33,7 +33,7 @@ async def told(database: Database, webhook_id: int) -> list[Delivery]:
 
 
 def heard_by(presences: list[Presence]) -> Callable[[Presence], OutboxEvent]:
-    """Keeps what is outbox_event."""
+    """Keeps what is enqueued."""
 
     def outbox_event(presence: Presence) -> OutboxEvent:
         presences.append(presence)

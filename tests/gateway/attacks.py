@@ -287,7 +287,7 @@ async def frames_that_break_the_websocket_protocol(stack: Stack) -> None:
         b"\x09\x81\x00\x00\x00\x00x",  # a piece of a ping
         Frame(Opcode.CLOSE, b"\x00\x01").serialize(mask=True),
         Frame(Opcode.CLOSE, b"\x03\xe8\xff\xff").serialize(mask=True),
-        b"\x81\xff" + b"\xff" * 8,  # 2 ** 64 - 1 bytes outbox_event
+        b"\x81\xff" + b"\xff" * 8,  # 2 ** 64 - 1 bytes announced
         os.urandom(2000) + b"\xff" * 2000,
     ):
         async with wire(stack) as one:

@@ -94,7 +94,7 @@ def test_the_newest_version_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_make_test_unit_runs_the_folders_that_start_no_process() -> None:
     dry = subprocess.run(
-        ["make", "--no-print-database", "-n", "test-unit"],
+        ["make", "--no-print-directory", "-n", "test-unit"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -74,7 +74,7 @@ class Stack:
         for line in table.stdout.splitlines():
             pid, parent, arguments = line.split(maxsplit=2)
             if int(parent) == self.process.pid:
-                name = re.search(r"cli\.py (\w+)|(start-dev)", arguments)
+                name = re.search(r"-m cli (\w+)|(start-dev)", arguments)
                 found[(name[1] or name[2]) if name else arguments] = int(pid)
         return found
 

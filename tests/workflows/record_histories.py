@@ -123,7 +123,7 @@ async def _whole_charger_expired(world: World) -> None:
     await world.reserve(world.terms(port=None))
 
 
-async def _outbox_event(world: World) -> None:
+async def _announced(world: World) -> None:
     world.charger.status = "Reserved"
     await world.reserve()
     await world.tell(
@@ -194,8 +194,8 @@ async def _continued(world: World) -> None:
 
 
 STORIES: dict[str, Story] = {
-    "outbox_event": _outbox_event,
-    "outbox_event-late": _announced_late,
+    "announced": _announced,
+    "announced-late": _announced_late,
     "cancel-refused": _cancel_refused,
     "cancelled": _cancelled,
     "cancelled-natively": _cancelled_natively,

@@ -18,7 +18,7 @@ async def test_a_reservation_that_is_cancelled_tells_of_its_beginning_and_its_en
     await world.reserve()
     await world.cancel()
     await world.handle.result()
-    active, cancelled = world.charger.outbox_event
+    active, cancelled = world.charger.announced
     assert world.charger.events == ["reservation.active", "reservation.cancelled"]
     assert active.event_id == active_event_id(await first_run_id(world), 1, 1, world.terms())
     assert cancelled.event_id == reservation_event_id(
@@ -56,14 +56,14 @@ async def test_an_end_that_was_told_is_not_revoked_by_a_driver_who_comes_meanwhi
     assert (await cancelling).status == CancelStatus.ACCEPTED
     assert (await world.handle.result()).state is ReservationState.CANCELLED
     assert set(world.charger.events) == {"reservation.active", "reservation.cancelled"}
-    assert len({one.event_id for one in world.charger.outbox_event}) == 2
+    assert len({one.event_id for one in world.charger.announced}) == 2
 
 
 async def test_a_refusal_is_told(world: World) -> None:
     world.charger.reserve_answers.append(OCCUPIED)
     await world.reserve()
     await world.handle.result()
-    (rejected,) = world.charger.outbox_event
+    (rejected,) = world.charger.announced
     assert (rejected.type, rejected.status) == ("reservation.rejected", ReserveStatus.OCCUPIED)
     assert rejected.port_id == 11
 
@@ -78,13 +78,13 @@ async def test_an_end_that_never_reached_the_charger_is_told(world: World) -> No
 
 async def test_each_violation_is_told_at_once_and_has_an_id_of_its_own(world: World) -> None:
     await world.reserve()
-    world.charger.outbox_event.clear()
+    world.charger.announced.clear()
     for transaction_id in ("17", "18"):
         await charge(world, transaction_id, id_tag="STRANGER")
-        await world.until(lambda snapshot: snapshot.violations == len(world.charger.outbox_event))
+        await world.until(lambda snapshot: snapshot.violations == len(world.charger.announced))
     await world.until(lambda snapshot: snapshot.violations == 2)
     assert world.charger.events == ["reservation.violated"] * 2
-    first, second = world.charger.outbox_event
+    first, second = world.charger.announced
     assert first.event_id != second.event_id
     assert (first.state, first.transaction_id, second.transaction_id) == ("active", "17", "18")
     assert "foreign token" in (first.evidence or "")
@@ -110,7 +110,7 @@ async def test_a_number_that_is_used_again_counts_on(world: World) -> None:
     assert (await world.reserve(world.terms(hours=2))).status is ReserveStatus.ACCEPTED
     await world.cancel()
     await world.handle.result()
-    events = world.charger.outbox_event
+    events = world.charger.announced
     assert world.charger.events == ["reservation.active", "reservation.active", "reservation.cancelled"]
     assert len({event.event_id for event in events}) == 3
 
@@ -120,7 +120,7 @@ async def test_a_failing_database_holds_up_neither_the_answer_nor_a_cancel_and_t
 ) -> None:
     world.charger.announcing_fails = True
     assert (await world.reserve()).status is ReserveStatus.ACCEPTED
-    assert world.charger.outbox_event == []
+    assert world.charger.announced == []
     world.charger.announcing_fails = False
     await world.skip(minutes=1)
     assert world.charger.events == ["reservation.active"]

@@ -123,7 +123,7 @@ class ScriptedCharger:
         self.telling = asyncio.Event()  # the last step has begun
         self.thinking = asyncio.Event()
         self.holds: Terms | None = None
-        self.outbox_event: list[WebhookEvent] = []
+        self.announced: list[WebhookEvent] = []
         self.announcing_fails = False
         self.gone = False  # the gateway has no socket any more, whatever the workflow believes
 
@@ -143,7 +143,7 @@ class ScriptedCharger:
             if self.announcing_fails:
                 answer = ACCEPTED.model_copy(update={"is_event_lost": True})
             elif event := active_event(request):
-                self.outbox_event.append(event)
+                self.announced.append(event)
         return _said(answer, ReserveNowResult)
 
     @activity.defn(name="CancelReservation")
@@ -189,7 +189,7 @@ class ScriptedCharger:
     async def unsubscribe(self, request: UnsubscribeInput) -> bool:
         self.telling.set()
         await self.memory_gate.wait()
-        self.outbox_event += request.events
+        self.announced += request.events
         if self.listeners.get(request.first_run_id, 0) <= request.generation:
             self.listeners.pop(request.first_run_id, None)
         return True
@@ -198,12 +198,12 @@ class ScriptedCharger:
     async def announce(self, request: AnnounceInput) -> None:
         if self.announcing_fails:
             raise ApplicationError("the database is away")
-        self.outbox_event += request.events
+        self.announced += request.events
 
     @property
     def events(self) -> list[str]:
         """The types of what webhooks were told, in order."""
-        return [one.type.value for one in self.outbox_event]
+        return [one.type.value for one in self.announced]
 
 
 def _said(answer: Answer, expected: type[T]) -> T:

@@ -287,7 +287,7 @@ PRECEDENCE: tuple[Row, ...] = (
     Row(
         "store webhook events",
         _store_events,
-        "What has happened is outbox_event before anything else can happen or fail.",
+        "What has happened is stored for webhooks before anything else can happen or fail.",
     ),
     Row(
         "finish",
