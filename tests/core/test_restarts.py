@@ -49,6 +49,22 @@ def test_available_after_an_outage_is_no_card_that_was_shown() -> None:
     assert reserving.state == "active"
 
 
+@pytest.mark.parametrize("before", ["let go", "recovered", "restarted"])
+def test_what_was_to_be_asked_before_an_outage_is_asked_after_it(before: str) -> None:
+    reserving = active()
+    shows(reserving, "Available", "Reserved", epoch=3)
+    if before == "restarted":
+        reserving.tell(ChargerBooted(at=NOW, epoch=3))
+    else:
+        if before == "recovered":
+            shows(reserving, "Reserved", "Faulted", epoch=3)
+        shows(reserving, "Reserved", "Available", epoch=3)
+    reserving.tell(ChargerConnected(at=NOW, route=NEWER_ROUTE, epoch=4))
+    reserving.skip(seconds=61)
+    reserving.look(route=NEWER_ROUTE, status="Available")  # as it was before the outage
+    assert isinstance(reserving.step, SendReserveNow)
+
+
 def test_a_charger_that_was_away_and_reports_nothing_has_nothing_to_report() -> None:
     reserving = active()
     reserving.tell(ChargerConnected(at=NOW, route=NEWER_ROUTE, epoch=4))

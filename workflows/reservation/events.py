@@ -67,7 +67,11 @@ def _notice_socket(t: Transition, epoch: int | None) -> None:
         return
     was_known = r.routing.socket_epoch > 0
     r.routing.socket_epoch = epoch
-    if was_known:
+    if was_known and r.is_in_place and r.check is not None:
+        # What was to be found out before is still: an outage answers none of it.
+        r.is_status_stale, r.was_shown_reserved = True, False
+        t.put_off(r.check)
+    elif was_known:
         _forget_observations(t, CheckReason.RECONNECTED)
 
 
