@@ -65,7 +65,7 @@ class Life:
         """A new reservation that is active; a short one is longer on a busy machine."""
         await self.stack.until_online(self.charger.identity)
         number = self.new_number()
-        seconds = at_most(seconds) if seconds < 60 else seconds
+        seconds = at_most(seconds) if seconds < 30 else seconds
         told = await self.reserve(number, port, seconds=seconds, **more)
         assert (told["status"], told["state"]) == ("Accepted", "active"), told
         await self.agrees(number, port)

@@ -10,7 +10,6 @@ from tests.acceptance.life import VERSIONS, Life
 from tests.acceptance.releases import kept_releases, unpack
 from tests.acceptance.stack import Stack
 from tests.launch.commands import ROOT
-from tests.patience import at_most
 
 PASSWORD = "correct-horse-battery"  # of a simulated charger
 
@@ -86,7 +85,7 @@ async def test_reservations_that_sleep_live_to_their_right_ends(
         assert list(arrived.reservations) == [7]
         assert len(arrived.received("ReserveNow")) == 1
 
-        expired = await south.is_in(brief, "expired", within=at_most(BRIEFLY) + 60)
+        expired = await south.is_in(brief, "expired", within=BRIEFLY + 60)
         assert datetime.fromisoformat(expired["endedAt"]) > old_worker_gone_at
         assert south.commands(brief) == ["ReserveNow"]
 
