@@ -127,7 +127,7 @@ class Stack:
         return await asyncio.to_thread(
             subprocess.run,
             self._command(*arguments),
-            env=self.environment,
+            env=self._environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -137,6 +137,10 @@ class Stack:
 
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-P", "-m", "cli", *arguments]
+
+    def _environment(self) -> dict[str, str]:
+        """Before the checkout, which this Python has on its path, comes the code of the release."""
+        return {**self.environment, "PYTHONPATH": str(self.code)}
 
     async def mend(self) -> None:
         """Start what does not run, and wait until the API is ready."""
@@ -151,7 +155,7 @@ class Stack:
     def _run(self, name: str, command: list[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                mortal(command), env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                mortal(command), env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     def _kill_all(self) -> None:

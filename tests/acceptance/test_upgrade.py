@@ -53,6 +53,14 @@ async def reserved_numbers(stack: Stack) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("release", kept_releases())
+async def test_a_kept_release_runs_its_own_code(release: str, tmp_path: Path, temporal_cli: Path) -> None:
+    old = unpack(release, tmp_path / "release")
+    (old / "berth" / "__init__.py").write_text('__version__ = "of the archive"\n')
+    shown = await Stack(tmp_path, temporal_cli, old).berth("--version")
+    assert shown.stdout == "of the archive\n"
+
+
+@pytest.mark.parametrize("release", kept_releases())
 async def test_reservations_that_sleep_live_to_their_right_ends(
     release: str, tmp_path: Path, temporal_cli: Path
 ) -> None:
