@@ -133,8 +133,11 @@ async def neighbour(stack: Stack) -> AsyncIterator[Neighbour]:
 
 
 @pytest_asyncio.fixture(loop_scope="module", autouse=True)
-async def watch(neighbour: Neighbour, caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
+async def watch(
+    neighbour: Neighbour, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[None]:
     """No traceback, no exception that nobody heard, no log that fills a disk."""
+    monkeypatch.setattr("gateway.session._NOTING_TIMEOUT", 60.0)  # a busy machine writes late
     uncaught: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: uncaught.append(context))
     with structlog.testing.capture_logs() as lines:
