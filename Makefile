@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 # The linter of imports takes packages only, so worker.py stands beside them as one.
-ROOMS := activities api bench berth cli docs gateway simulator webhooks workflows
+ROOMS := $(patsubst %/__init__.py,%,$(wildcard */__init__.py))
 UNIT := $(wildcard tests/core tests/simulator tests/unit)
 
 # Code is compiled once: the tests start a hundred processes.

@@ -236,7 +236,13 @@ class ChargerCommands:
         runs of the others get to know it.
         """
         try:
-            superseded = await in_time(self._accept(subscription, request, epoch), _KEEP_WITHIN)
+            event = active_event(request)
+            marking = self._database.subscriptions.mark_accepted(
+                subscription,
+                [] if event is None else [outbox_event(event)],
+                event_for=lambda other: _superseded(other, epoch),
+            )
+            superseded = await in_time(marking, _KEEP_WITHIN)
         except Exception:
             # The charger's Accepted must not be lost over the one-holder check of others, nor over webhooks.
             log.exception("mark_accepted_failed", workflow_id=subscription.workflow_id)
@@ -245,16 +251,6 @@ class ChargerCommands:
             log.warning("port_reserved_twice", superseded=[one.reservation_id for one in superseded])
             self._wake(subscription.charger_id)
         return True
-
-    async def _accept(
-        self, subscription: EventSubscription, request: ReserveNowInput, epoch: int
-    ) -> list[EventSubscription]:
-        event = active_event(request)
-        return await self._database.subscriptions.mark_accepted(
-            subscription,
-            [] if event is None else [outbox_event(event)],
-            event_for=lambda other: _superseded(other, epoch),
-        )
 
 
 def _superseded(one: EventSubscription, epoch: int) -> NewEvent:

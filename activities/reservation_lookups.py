@@ -63,9 +63,9 @@ class RouteFinder:
     async def unsubscribe(self, request: UnsubscribeInput) -> bool:
         """End the run's subscription and enter the webhook events that are left; whether there was one."""
         workflow_id = activity.info().workflow_id or ""
-        outbox_events = [outbox_event(one) for one in request.events]
-        if not await self._database.webhooks.any():
-            outbox_events = []
         return await self._database.subscriptions.remove(
-            workflow_id, request.first_run_id, outbox_events, generation=request.generation
+            workflow_id,
+            request.first_run_id,
+            [outbox_event(one) for one in request.events],
+            generation=request.generation,
         )

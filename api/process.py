@@ -3,8 +3,6 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import structlog
 import uvicorn
@@ -12,7 +10,7 @@ from temporalio.client import Client
 
 from api.app import close, create_app
 from berth.database import Database
-from berth.http_server import serve_until
+from berth.http_server import QuietServer, serve_until
 from berth.process import unless_stopped
 from berth.settings import Settings
 from berth.tls import ServerTls, renewed
@@ -66,19 +64,10 @@ async def run(
     log.info("api_listening", host=host, port=port)
     try:
         with renewed(tls):
-            await serve_until(stop, _Server(config), listener)
+            await serve_until(stop, QuietServer(config), listener)
     finally:
         await close(app)
     log.info("api_stopped")
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to the process (berth/process.py)."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
 
 
 def _listen(host: str, port: int) -> socket.socket:

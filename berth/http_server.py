@@ -9,7 +9,16 @@ import uvicorn
 from starlette.applications import Starlette
 
 
-class HttpServer(uvicorn.Server):
+class QuietServer(uvicorn.Server):
+    """Leaves signals to the process: uvicorn's own handlers would raise them once more afterwards."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+class HttpServer(QuietServer):
     """Serves an application until `should_exit`; says nothing by itself."""
 
     def __init__(self, app: Starlette, host: str, port: int) -> None:
@@ -25,11 +34,6 @@ class HttpServer(uvicorn.Server):
                 lifespan="off",
             )
         )
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leaves signals to the process: uvicorn's own handlers would raise them once more afterwards."""
-        yield
 
 
 async def serve_until(

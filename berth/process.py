@@ -50,22 +50,21 @@ class Background:
 
     def __init__(self, stop: asyncio.Event) -> None:
         self._stop = stop
-        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._dead: list[str] = []
 
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Begin one; its name is for people."""
         task = asyncio.create_task(work, name=name)
-        self._tasks[task] = name
+        self._tasks.add(task)
         task.add_done_callback(self._end)
 
     async def close(self) -> None:
         """Cancel them all."""
-        tasks = list(self._tasks)
-        for task in tasks:
+        for task in self._tasks:
             task.remove_done_callback(self._end)
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def check(self) -> None:
         """Raise PartDied when one has ended by itself."""
@@ -73,7 +72,8 @@ class Background:
             raise PartDied("; ".join(self._dead))
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        name = self._tasks.pop(task)
+        self._tasks.discard(task)
+        name = task.get_name()
         error = None if task.cancelled() else task.exception()
         log.error("background_task_died", task=name, exc_info=error)
         self._dead.append(f"{name} ended by itself ({'without an error' if error is None else repr(error)})")

@@ -142,6 +142,8 @@ def insert_of(connections: Connections) -> sa.Executable:
 
 def enter_deliveries(connection: sa.Connection, insert: sa.Executable, events: Sequence[OutboxEvent]) -> int:
     """Enter events for those who want them, as part of a transaction; how many deliveries are new."""
+    if not events:
+        return 0
     listeners = connection.execute(_LISTENERS).all()
     rows = [row for event in events for row in _deliveries_of(event, listeners)]
     return len(connection.execute(insert, rows).all()) if rows else 0

@@ -161,8 +161,7 @@ class EventSubscriptions:
         of_port = {"charger": subscription.charger_id, "number": subscription.port_number}
 
         def work(connection: sa.Connection) -> list[EventSubscription]:
-            if outbox_events:
-                enter_deliveries(connection, self._insert_delivery, outbox_events)
+            enter_deliveries(connection, self._insert_delivery, outbox_events)
             superseded: list[EventSubscription] = []
             if subscription.port_number is not None:
                 is_there = False

@@ -67,11 +67,7 @@ def _notice_socket(t: Transition, epoch: int | None) -> None:
         return
     was_known = r.routing.socket_epoch > 0
     r.routing.socket_epoch = epoch
-    if was_known and r.is_in_place and r.check is not None:
-        # What was to be found out before is still: an outage answers none of it.
-        r.is_status_stale, r.was_shown_reserved = True, False
-        t.put_off(r.check)
-    elif was_known:
+    if was_known:
         _forget_observations(t, CheckReason.RECONNECTED)
 
 
@@ -79,7 +75,11 @@ def _forget_observations(t: Transition, reason: CheckReason) -> None:
     """Only a status from now on counts, and none is taken for a card (else the charger is asked)."""
     r = t.record
     r.is_status_stale, r.was_shown_reserved = True, False
-    if r.is_in_place:
+    if not r.is_in_place:
+        return
+    if reason is CheckReason.RECONNECTED and r.check is not None:
+        t.put_off(r.check)  # an outage answers nothing of what was to be found out before it
+    else:
         t.schedule_check(reason)
 
 
